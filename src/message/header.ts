@@ -1,0 +1,97 @@
+/** The message header: its values, and its wire form when written. Reading is in parser.ts. */
+
+import { ascii, type Bytes, concat, EMPTY, lp16, u16, u32, utf8 } from "../bytes.js";
+import { FormatError, InputError, LimitError } from "../errors.js";
+import { contextField, type EncryptionContext } from "./context.js";
+import { COMMITMENT_BYTES, MAX_DATA_KEYS, MAX_FIELD_BYTES, MAX_FRAME_BYTES, MESSAGE_ID_BYTES } from "./limits.js";
+import type { Suite, SuiteId } from "./suites.js";
+
+/** A data key wrapped by one master, as the message carries it. */
+export interface EncryptedDataKey {
+  /** Which kind of keyring wrapped it. */
+  readonly providerId: string;
+  /** Which key of that keyring. */
+  readonly providerInfo: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
+/** What a header says. Nothing in it is authenticated until the message key has verified its tag. */
+export interface MessageHeader {
+  readonly version: 1 | 2;
+  readonly suite: SuiteId;
+  /** 16 bytes in version 1, 32 in version 2. */
+  readonly messageId: Bytes;
+  /** The stored pairs; required pairs are not in the message. */
+  readonly context: EncryptionContext;
+  readonly encryptedDataKeys: readonly EncryptedDataKey[];
+  /** Plaintext bytes in each regular frame; 0 for a non-framed message. */
+  readonly frameBytes: number;
+  /** Bytes before the first frame: header body and authentication. */
+  readonly headerBytes: number;
+}
+
+/** A header as parsed: the values, and the exact bytes that authenticate it. */
+export interface ParsedHeader extends MessageHeader {
+  readonly suiteInfo: Suite;
+  /** Header body as on the wire: associated data of the header tag. */
+  readonly body: Bytes;
+  /** Header body and authentication as on the wire: what a signature covers first. */
+  readonly wire: Bytes;
+  /** 12 bytes. Zero in version 2, a field in version 1. */
+  readonly nonce: Bytes;
+  readonly tag: Bytes;
+  /** 32 bytes where the suite commits. */
+  readonly commitment: Bytes | undefined;
+}
+
+/** An encrypted data key's wire form. @throws InputError, LimitError */
+function encodeDataKey(key: EncryptedDataKey): Bytes {
+  const fields = [utf8(key.providerId, "an encrypted data key's provider id"), key.providerInfo, key.ciphertext];
+  for (const field of fields) {
+    if (!(field instanceof Uint8Array)) throw new InputError("ERR_INPUT", "an encrypted data key's fields are bytes");
+    if (field.length > MAX_FIELD_BYTES) {
+      throw new LimitError("ERR_LIMIT_HEADER", `an encrypted data key's field of ${field.length} bytes exceeds ${MAX_FIELD_BYTES}`);
+    }
+  }
+  return concat(...fields.map(lp16));
+}
+
+/** Count and keys, as in the header. @throws LimitError ERR_LIMIT_DATA_KEYS */
+function encodeDataKeys(keys: readonly EncryptedDataKey[]): Bytes {
+  if (keys.length === 0) throw new InputError("ERR_INPUT", "a message needs at least one encrypted data key");
+  if (keys.length > MAX_DATA_KEYS) {
+    throw new LimitError("ERR_LIMIT_DATA_KEYS", `${keys.length} encrypted data keys, the format allows ${MAX_DATA_KEYS}`);
+  }
+  return concat(u16(keys.length), ...keys.map(encodeDataKey));
+}
+
+/** What a version 2 header body is made of (format: "header body version 2.0"). */
+export interface HeaderV2 {
+  readonly suite: SuiteId;
+  /** 32 random bytes. */
+  readonly messageId: Uint8Array;
+  /** The stored pairs, serialised. */
+  readonly contextBytes: Uint8Array;
+  readonly encryptedDataKeys: readonly EncryptedDataKey[];
+  /** 1 to 2^32 - 1. */
+  readonly frameBytes: number;
+  /** 32 bytes. */
+  readonly commitment: Uint8Array;
+}
+
+/** The header body of a framed version 2 message: the associated data of its tag. */
+export function encodeHeaderBody(header: HeaderV2): Bytes {
+  return concat(
+    Uint8Array.of(2),
+    u16(header.suite),
+    header.messageId,
+    contextField(header.contextBytes),
+    encodeDataKeys(header.encryptedDataKeys),
+    Uint8Array.of(CONTENT_FRAMED),
+    u32(header.frameBytes),
+    header.commitment,
+  );
+}
+
+export const CONTENT_NON_FRAMED = 1;
+export const CONTENT_FRAMED = 2;
