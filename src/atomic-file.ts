@@ -46,8 +46,12 @@ export function ioError(error: unknown, doing: string): KeyladderError {
   const errno = errnoOf(error);
   if (KeyladderError.is(error)) return error;
   const why = errno === undefined ? "the operation failed" : (WORDS[errno] ?? errno);
-  if (errno === "EEXIST") return new InputError("ERR_FILE_EXISTS", `cannot ${doing}: it exists already`, { cause: error });
-  return new StoreError("ERR_IO", `cannot ${doing}: ${why}`, { cause: error, ...(errno === undefined ? {} : { errno }) });
+  if (errno === "EEXIST")
+    return new InputError("ERR_FILE_EXISTS", `cannot ${doing}: it exists already`, { cause: error });
+  return new StoreError("ERR_IO", `cannot ${doing}: ${why}`, {
+    cause: error,
+    ...(errno === undefined ? {} : { errno }),
+  });
 }
 
 /** Makes the entries of a folder durable. Platforms that cannot open folders have nothing to sync. */

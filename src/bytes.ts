@@ -133,7 +133,11 @@ export function fromUtf8(bytes: Uint8Array, what: string, offset?: number): stri
   try {
     return decoder.decode(bytes);
   } catch (cause) {
-    throw new FormatError("ERR_FORMAT", `${what} is not valid UTF-8`, offset === undefined ? { cause } : { cause, offset });
+    throw new FormatError(
+      "ERR_FORMAT",
+      `${what} is not valid UTF-8`,
+      offset === undefined ? { cause } : { cause, offset },
+    );
   }
 }
 

@@ -18,11 +18,7 @@ export type FormatCode =
   | "ERR_TRAILING_BYTES"
   | "ERR_LOOKS_LIKE_BASE64"
   | "ERR_UNSUPPORTED_VERSION";
-export type DecryptCode =
-  | "ERR_DECRYPT"
-  | "ERR_CONTEXT_MISMATCH"
-  | "ERR_COMMITMENT_POLICY"
-  | "ERR_SIGNED_STREAM";
+export type DecryptCode = "ERR_DECRYPT" | "ERR_CONTEXT_MISMATCH" | "ERR_COMMITMENT_POLICY" | "ERR_SIGNED_STREAM";
 export type KeyNotFoundCode = "ERR_KEY_NOT_FOUND" | "ERR_LADDER_NOT_FOUND" | "ERR_NO_KEYRING_MATCHED";
 export type KeyStateCode =
   | "ERR_KEY_NOT_ACTIVE"
@@ -32,10 +28,7 @@ export type KeyStateCode =
   | "ERR_KEY_EXISTS"
   | "ERR_TRANSITION";
 export type AccessDeniedCode = "ERR_ACCESS_DENIED";
-export type HsmCode =
-  | "ERR_HSM_REFUSED"
-  | "ERR_HSM_UNAVAILABLE"
-  | "ERR_PASSPHRASE";
+export type HsmCode = "ERR_HSM_REFUSED" | "ERR_HSM_UNAVAILABLE" | "ERR_PASSPHRASE";
 export type StoreCode =
   | "ERR_STORE_TAMPERED"
   | "ERR_STORE_NEWER"
@@ -86,7 +79,7 @@ export class KeyladderError extends Error {
   /** True for an error of ours, with the given code if one is named; works across realms and duplicate installs. */
   static is(error: unknown, code?: ErrorCode): error is KeyladderError {
     if (typeof error !== "object" || error === null || !(BRAND in error)) return false;
-    return code === undefined || (error as KeyladderError).code === code;
+    return code === undefined || (error as { code?: unknown }).code === code;
   }
 
   override get name(): string {

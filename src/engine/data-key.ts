@@ -1,7 +1,7 @@
 /** The plaintext of a data key (DEK), counted: several users may share one, the last to let go wipes it. */
 
-import { InputError } from "../errors.js";
 import { copyOf, wipe } from "../bytes.js";
+import { InputError } from "../errors.js";
 import { SecretBytes } from "./secret-bytes.js";
 
 /** Lends the raw bytes of a data key to `fn`, which must not keep them. Only engines and keyrings of ours call this. */

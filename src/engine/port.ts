@@ -39,7 +39,13 @@ export interface MessageKey {
    */
   openFrames(batch: FrameBatch): Awaitable<boolean>;
   /** Opens a non-framed body: nonce 12, ciphertext, tag 16, as `openFrames` does. Sequence number 1. */
-  openBody(body: { messageId: Uint8Array; nonce: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array; dst: Uint8Array }): Awaitable<boolean>;
+  openBody(body: {
+    messageId: Uint8Array;
+    nonce: Uint8Array;
+    ciphertext: Uint8Array;
+    tag: Uint8Array;
+    dst: Uint8Array;
+  }): Awaitable<boolean>;
   wipe(): void;
 }
 

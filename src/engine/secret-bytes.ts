@@ -1,7 +1,7 @@
 /** The one owner of secret bytes: used through `use`, wiped by `wipe`, never printed. */
 
-import { InputError } from "../errors.js";
 import { copyOf, wipe } from "../bytes.js";
+import { InputError } from "../errors.js";
 
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 

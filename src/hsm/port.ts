@@ -45,7 +45,7 @@ export interface WrappedKey {
 /** Where a CMK version lives: wrapped under HMK-WRAP in the store, or resident in the token. */
 export type CmkLocation =
   | ({ readonly residence: "wrapped"; readonly hmkVersion: number } & WrappedKey)
-  | { readonly residence: "resident"; readonly serial: string; /** CKA_ID, 16 bytes */ readonly objectId: Uint8Array };
+  | { readonly residence: "resident"; readonly serial: string /** CKA_ID, 16 bytes */; readonly objectId: Uint8Array };
 
 /** The way down to a KEK: HMK (inside), CMK, KEK. */
 export interface KekPath {
@@ -93,13 +93,19 @@ export interface HsmSession {
   rewrapKek(request: { from: KekPath; to: CmkLocation }): Promise<WrappedKey>;
 
   /** A fresh data key of `bytes` from the token's generator, and its sealed form. The caller wipes `dataKey`. */
-  generateDataKey(request: { path: KekPath; bytes: 16 | 24 | 32; aad: Uint8Array }): Promise<SealedDataKey & { dataKey: Uint8Array }>;
+  generateDataKey(request: {
+    path: KekPath;
+    bytes: 16 | 24 | 32;
+    aad: Uint8Array;
+  }): Promise<SealedDataKey & { dataKey: Uint8Array }>;
   wrapDataKey(request: { path: KekPath; dataKey: Uint8Array; aad: Uint8Array }): Promise<SealedDataKey>;
   /** Undefined where the tag does not verify. The caller wipes what returns. */
   unwrapDataKey(request: { path: KekPath; sealed: SealedDataKey; aad: Uint8Array }): Promise<Uint8Array | undefined>;
 
   /** `publicKey` is SubjectPublicKeyInfo, DER. */
-  generateSigningKey(request: { algorithm: SigningAlgorithm }): Promise<{ key: WrappedSigningKey; publicKey: Uint8Array }>;
+  generateSigningKey(request: {
+    algorithm: SigningAlgorithm;
+  }): Promise<{ key: WrappedSigningKey; publicKey: Uint8Array }>;
   /**
    * Signs `data`: ECDSA as DER with the curve's SHA-2, RSA-PSS with SHA-256 and a 32-byte salt, Ed25519 (RFC 8032).
    */

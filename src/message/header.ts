@@ -50,7 +50,10 @@ function encodeDataKey(key: EncryptedDataKey): Bytes {
   for (const field of fields) {
     if (!(field instanceof Uint8Array)) throw new InputError("ERR_INPUT", "an encrypted data key's fields are bytes");
     if (field.length > MAX_FIELD_BYTES) {
-      throw new LimitError("ERR_LIMIT_HEADER", `an encrypted data key's field of ${field.length} bytes exceeds ${MAX_FIELD_BYTES}`);
+      throw new LimitError(
+        "ERR_LIMIT_HEADER",
+        `an encrypted data key's field of ${field.length} bytes exceeds ${MAX_FIELD_BYTES}`,
+      );
     }
   }
   return concat(...fields.map(lp16));
@@ -60,7 +63,10 @@ function encodeDataKey(key: EncryptedDataKey): Bytes {
 function encodeDataKeys(keys: readonly EncryptedDataKey[]): Bytes {
   if (keys.length === 0) throw new InputError("ERR_INPUT", "a message needs at least one encrypted data key");
   if (keys.length > MAX_DATA_KEYS) {
-    throw new LimitError("ERR_LIMIT_DATA_KEYS", `${keys.length} encrypted data keys, the format allows ${MAX_DATA_KEYS}`);
+    throw new LimitError(
+      "ERR_LIMIT_DATA_KEYS",
+      `${keys.length} encrypted data keys, the format allows ${MAX_DATA_KEYS}`,
+    );
   }
   return concat(u16(keys.length), ...keys.map(encodeDataKey));
 }

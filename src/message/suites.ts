@@ -2,18 +2,7 @@
 
 import { FormatError } from "../errors.js";
 
-export type SuiteId =
-  | 0x0478
-  | 0x0578
-  | 0x0014
-  | 0x0046
-  | 0x0078
-  | 0x0114
-  | 0x0146
-  | 0x0178
-  | 0x0214
-  | 0x0346
-  | 0x0378;
+export type SuiteId = 0x0478 | 0x0578 | 0x0014 | 0x0046 | 0x0078 | 0x0114 | 0x0146 | 0x0178 | 0x0214 | 0x0346 | 0x0378;
 
 /** The suites this package writes. The others are read only. */
 export type WritableSuiteId = 0x0478 | 0x0578;
@@ -44,7 +33,10 @@ function suite(
   signature?: CurveName,
 ): readonly [SuiteId, Suite] {
   const committing = id >= 0x0400;
-  return [id, Object.freeze({ id, name, messageVersion: committing ? 2 : 1, dataKeyBytes, kdf, committing, signature })];
+  return [
+    id,
+    Object.freeze({ id, name, messageVersion: committing ? 2 : 1, dataKeyBytes, kdf, committing, signature }),
+  ];
 }
 
 const SUITES: ReadonlyMap<number, Suite> = new Map<number, Suite>([
