@@ -156,3 +156,8 @@ export class LimitError extends KeyladderError {
     super(code, message, details);
   }
 }
+
+/** The one failure of authentication: a wrong key, a bad tag, commitment or signature all read the same. */
+export function decryptFailed(): DecryptError {
+  return new DecryptError("ERR_DECRYPT", "the message is not authentic, or was sealed under another key or context");
+}

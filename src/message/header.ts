@@ -1,9 +1,9 @@
 /** The message header: its values, and its wire form when written. Reading is in parser.ts. */
 
-import { ascii, type Bytes, concat, EMPTY, lp16, u16, u32, utf8 } from "../bytes.js";
-import { FormatError, InputError, LimitError } from "../errors.js";
+import { type Bytes, concat, lp16, u16, u32, utf8 } from "../bytes.js";
+import { InputError, LimitError } from "../errors.js";
 import { contextField, type EncryptionContext } from "./context.js";
-import { COMMITMENT_BYTES, MAX_DATA_KEYS, MAX_FIELD_BYTES, MAX_FRAME_BYTES, MESSAGE_ID_BYTES } from "./limits.js";
+import { MAX_DATA_KEYS, MAX_FIELD_BYTES } from "./limits.js";
 import type { Suite, SuiteId } from "./suites.js";
 
 /** A data key wrapped by one master, as the message carries it. */

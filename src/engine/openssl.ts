@@ -1,0 +1,186 @@
+/** The AEAD port over node:crypto. Node only. Its keys are node KeyObjects; OpenSSL's own contexts are not wiped by us. */
+
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { ascii, type Bytes, concat, u16, wipe } from "../bytes.js";
+import { type BodyAad, bodyAad, finalFrame, type FrameLayout, regularFrame, writeFramePrefix } from "../message/frames.js";
+import { COMMITMENT_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
+import type { HashName, Suite } from "../message/suites.js";
+import { type DataKey, useDataKey } from "./data-key.js";
+import type { Engine, FrameBatch, MessageKey } from "./port.js";
+
+const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
+const DERIVE_LABEL = ascii("DERIVEKEY");
+const COMMIT_LABEL = ascii("COMMITKEY");
+const LAST_COUNTER = Uint8Array.of(1);
+const AUTH = { authTagLength: TAG_BYTES } as const;
+
+type GcmName = "aes-128-gcm" | "aes-192-gcm" | "aes-256-gcm";
+const GCM: Readonly<Record<16 | 24 | 32, GcmName>> = { 16: "aes-128-gcm", 24: "aes-192-gcm", 32: "aes-256-gcm" };
+
+export const opensslEngine: Engine = {
+  name: "openssl",
+  messageKey(dataKey, suite, messageId) {
+    const { key, commitment } = useDataKey(dataKey, (bytes) => derive(bytes, suite, messageId));
+    return new OpensslMessageKey(GCM[suite.dataKeyBytes], key, commitment);
+  },
+};
+
+/**
+ * RFC 5869 for at most one block of output: extract, then expand per info. Every suite needs no more.
+ * @returns `lengths.length` keys, owned by the caller
+ */
+export function hkdf(hash: HashName, ikm: Uint8Array, salt: Uint8Array, infos: readonly Uint8Array[], bytes: number): Bytes[] {
+  const prk = createHmac(hash, salt).update(ikm).digest();
+  try {
+    return infos.map((info) => {
+      const block = createHmac(hash, prk).update(info).update(LAST_COUNTER).digest();
+      const key = new Uint8Array(block.subarray(0, bytes));
+      wipe(block);
+      return key;
+    });
+  } finally {
+    wipe(prk);
+  }
+}
+
+/** Message key and commitment (format: "derivation"). The bytes of the data key are borrowed. */
+function derive(dataKey: Uint8Array, suite: Suite, messageId: Uint8Array): { key: KeyObject; commitment: Bytes | undefined } {
+  if (suite.kdf === undefined) return { key: createSecretKey(dataKey), commitment: undefined };
+  const id = u16(suite.id);
+  if (suite.committing) {
+    const infos = [concat(id, DERIVE_LABEL), concat(id, COMMIT_LABEL)];
+    const [key, commitment] = hkdf(suite.kdf, dataKey, messageId, infos, COMMITMENT_BYTES) as [Bytes, Bytes];
+    return { key: ownedKey(key), commitment };
+  }
+  const salt = new Uint8Array(HASH_BYTES[suite.kdf]);
+  const [key] = hkdf(suite.kdf, dataKey, salt, [concat(id, messageId)], suite.dataKeyBytes) as [Bytes];
+  return { key: ownedKey(key), commitment: undefined };
+}
+
+/** A KeyObject of `bytes`, which are wiped. */
+function ownedKey(bytes: Uint8Array): KeyObject {
+  const key = createSecretKey(bytes);
+  wipe(bytes);
+  return key;
+}
+
+class OpensslMessageKey implements MessageKey {
+  readonly commitment: Bytes | undefined;
+  readonly #gcm: GcmName;
+  readonly #key: KeyObject;
+
+  constructor(gcm: GcmName, key: KeyObject, commitment: Bytes | undefined) {
+    this.#gcm = gcm;
+    this.#key = key;
+    this.commitment = commitment;
+  }
+
+  sealHeader(nonce: Uint8Array, aad: Uint8Array): Uint8Array {
+    const cipher = createCipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad);
+    cipher.final();
+    return cipher.getAuthTag();
+  }
+
+  openHeader(nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): boolean {
+    const decipher = createDecipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad).setAuthTag(tag);
+    return verifies(decipher);
+  }
+
+  sealFrames(batch: FrameBatch): void {
+    const { src, dst } = batch;
+    forEachFrame(batch, (frame) => {
+      const { wireAt, plainAt, layout } = frame;
+      writeFramePrefix(dst, wireAt, frame.sequence, frame.final, layout);
+      const nonceAt = wireAt + layout.nonceAt;
+      const cipher = createCipheriv(this.#gcm, this.#key, dst.subarray(nonceAt, nonceAt + NONCE_BYTES), AUTH);
+      cipher.setAAD(frame.aad);
+      const ciphertextAt = wireAt + layout.ciphertextAt;
+      dst.set(cipher.update(src.subarray(plainAt, plainAt + layout.plaintextBytes)), ciphertextAt);
+      cipher.final();
+      dst.set(cipher.getAuthTag(), ciphertextAt + layout.plaintextBytes);
+      return true;
+    });
+  }
+
+  openFrames(batch: FrameBatch): boolean {
+    const { src, dst } = batch;
+    const opened = forEachFrame(batch, ({ wireAt, plainAt, layout, aad }) => {
+      const nonceAt = wireAt + layout.nonceAt;
+      const ciphertextAt = wireAt + layout.ciphertextAt;
+      const tagAt = ciphertextAt + layout.plaintextBytes;
+      return this.#open(
+        src.subarray(nonceAt, nonceAt + NONCE_BYTES),
+        aad,
+        src.subarray(ciphertextAt, tagAt),
+        src.subarray(tagAt, tagAt + TAG_BYTES),
+        dst,
+        plainAt,
+      );
+    });
+    if (!opened) wipe(dst);
+    return opened;
+  }
+
+  openBody(body: Parameters<MessageKey["openBody"]>[0]): boolean {
+    const aad = bodyAad(body.messageId, "single", body.ciphertext.length);
+    aad.setSequence(1);
+    return this.#open(body.nonce, aad.bytes, body.ciphertext, body.tag, body.dst, 0);
+  }
+
+  /** KeyObjects are freed, and cleansed, by OpenSSL once nothing refers to them. */
+  wipe(): void {}
+
+  /** Deciphers into memory of its own; `dst` is written only after the tag verified. */
+  #open(nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array, dst: Uint8Array, at: number): boolean {
+    const decipher = createDecipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad).setAuthTag(tag);
+    const plaintext = decipher.update(ciphertext);
+    if (!verifies(decipher)) {
+      wipe(plaintext);
+      return false;
+    }
+    dst.set(plaintext, at);
+    wipe(plaintext);
+    return true;
+  }
+}
+
+/** Whether the tag verifies: node:crypto throws at `final` where it does not, for no other reason here. */
+function verifies(decipher: { final(): Uint8Array }): boolean {
+  try {
+    decipher.final();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface FrameAt {
+  readonly sequence: number;
+  readonly final: boolean;
+  readonly layout: FrameLayout;
+  readonly aad: Uint8Array;
+  readonly wireAt: number;
+  readonly plainAt: number;
+}
+
+/** Visits each frame of a batch in order until `visit` says false. */
+function forEachFrame(batch: FrameBatch, visit: (frame: FrameAt) => boolean): boolean {
+  const { messageId, frameBytes, firstSequence, regularFrames, finalBytes } = batch;
+  const run = (count: number, final: boolean, layout: FrameLayout, aad: BodyAad, first: number, wireAt: number): boolean => {
+    let plainAt = (first - firstSequence) * frameBytes;
+    for (let i = 0; i < count; i++) {
+      aad.setSequence(first + i);
+      if (!visit({ sequence: first + i, final, layout, aad: aad.bytes, wireAt, plainAt })) return false;
+      wireAt += layout.wireBytes;
+      plainAt += layout.plaintextBytes;
+    }
+    return true;
+  };
+  const regular = regularFrame(frameBytes);
+  if (regularFrames > 0 && !run(regularFrames, false, regular, bodyAad(messageId, "regular", frameBytes), firstSequence, 0)) {
+    return false;
+  }
+  if (finalBytes === undefined) return true;
+  const last = bodyAad(messageId, "final", finalBytes);
+  return run(1, true, finalFrame(finalBytes), last, firstSequence + regularFrames, regularFrames * regular.wireBytes);
+}
