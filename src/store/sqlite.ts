@@ -1,0 +1,233 @@
+/**
+ * The embedded store: one SQLite file, through Kysely on libsql. Write-ahead log, an fsync at each commit, freed pages
+ * overwritten. The drivers load when a store opens, not when this module is imported.
+ */
+
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Kysely, Selectable } from "kysely";
+import type Libsql from "libsql";
+import { InputError, StoreError } from "../errors.js";
+import type { RecordRef, Store, StoreDriver, StoredRecord, StoreQuery, StoreSession, StoreWrite } from "./port.js";
+import { type RecordsTable, SCHEMA_VERSION, type Tables } from "./schema.js";
+import { isDuplicate, sqliteError } from "./sqlite-errors.js";
+import { checkStoreFiles, makeStoreFile } from "./sqlite-files.js";
+import { migrate } from "./sqlite-migrate.js";
+
+export interface SqliteStoreOptions {
+  /** The database file; `-wal` and `-shm` appear beside it while it is open. */
+  readonly file: string | URL;
+}
+
+type Database = InstanceType<typeof Libsql>;
+
+/**
+ * A store in one file, for one machine (any number of its processes). No I/O happens before `openLadder`.
+ * @throws InputError ERR_INPUT
+ */
+export function sqliteStore(options: SqliteStoreOptions): Store {
+  const file: unknown = options?.file;
+  if (!(file instanceof URL) && (typeof file !== "string" || file.length === 0 || file.includes("\0"))) {
+    throw new InputError("ERR_INPUT", '"file" expected a path or a file: URL');
+  }
+  if (file instanceof URL && file.protocol !== "file:") {
+    throw new InputError("ERR_INPUT", '"file" expected a path or a file: URL');
+  }
+  const driver: StoreDriver & { readonly file: string } = {
+    kind: "sqlite",
+    file: resolve(file instanceof URL ? fileURLToPath(file) : file),
+    open: (how) => openSqlite(driver.file, how.create),
+  };
+  return driver;
+}
+
+async function openSqlite(path: string, create: boolean): Promise<StoreSession> {
+  if (create) await makeStoreFile(path);
+  await checkStoreFiles(path);
+  const [{ default: Driver }, kysely] = await Promise.all([import("libsql"), import("kysely")]);
+  let database: Database | undefined;
+  try {
+    const opened = new Driver(path);
+    database = opened;
+    const db = new kysely.Kysely<Tables>({
+      dialect: new kysely.SqliteDialect({
+        database: { prepare: (text) => opened.prepare(text), close: () => undefined },
+      }),
+    });
+    await migrate(opened, db, kysely, path, create);
+    return new SqliteSession(path, opened, db);
+  } catch (error) {
+    database?.close();
+    throw sqliteError(error, `open the store ${path}`);
+  }
+}
+
+class SqliteSession implements StoreSession {
+  readonly kind = "sqlite";
+  readonly schema = SCHEMA_VERSION;
+  readonly #path: string;
+  readonly #database: Database;
+  readonly #db: Kysely<Tables>;
+  readonly #dataVersion: () => number;
+  /** Commits of our own: SQLite's data_version counts only those of other connections. */
+  #commits = 0;
+  #open = true;
+
+  constructor(path: string, database: Database, db: Kysely<Tables>) {
+    this.#path = path;
+    this.#database = database;
+    this.#db = db;
+    const statement = database.prepare("pragma data_version");
+    // `all`, since `get` would leave the statement, and with it a snapshot, open.
+    this.#dataVersion = () => (statement.all([]) as { data_version: number }[])[0]?.data_version ?? 0;
+  }
+
+  get(ref: RecordRef): Promise<StoredRecord | undefined> {
+    return this.#run("read", async () => {
+      const row = await this.#db
+        .selectFrom("records")
+        .selectAll()
+        .where("type", "=", ref.type)
+        .where("tenant_id", "=", ref.tenantId)
+        .where("record_id", "=", ref.recordId)
+        .executeTakeFirst();
+      return row === undefined ? undefined : fromRow(row);
+    });
+  }
+
+  list(query: StoreQuery): Promise<StoredRecord[]> {
+    return this.#run("read", async () => {
+      let select = this.#db.selectFrom("records").selectAll().where("type", "=", query.type);
+      if (query.tenantId !== undefined) select = select.where("tenant_id", "=", query.tenantId);
+      if (query.parentId !== undefined) select = select.where("parent_id", "=", query.parentId);
+      const { after } = query;
+      if (after !== undefined) {
+        select = select.where(({ eb, or, and }) =>
+          or([
+            eb("created_at", ">", after.createdAt),
+            and([eb("created_at", "=", after.createdAt), eb("record_id", ">", after.recordId)]),
+          ]),
+        );
+      }
+      const rows = await select.orderBy("created_at").orderBy("record_id").limit(query.limit).execute();
+      return rows.map(fromRow);
+    });
+  }
+
+  count(type: number): Promise<number> {
+    return this.#run("read", async () => {
+      const row = await this.#db
+        .selectFrom("records")
+        .select(({ fn }) => fn.countAll<number>().as("n"))
+        .where("type", "=", type)
+        .executeTakeFirstOrThrow();
+      return Number(row.n);
+    });
+  }
+
+  commit(writes: readonly StoreWrite[]): Promise<void> {
+    return this.#run("write", () =>
+      this.#db.connection().execute(async (db) => {
+        // By `exec`, which lets go of its statement at once: a prepared one that met a lock would bar the next commit.
+        this.#database.exec("begin immediate");
+        try {
+          for (const write of writes) await apply(db, write);
+          this.#database.exec("commit");
+        } catch (error) {
+          // A full disk ends the transaction by itself.
+          if (this.#database.inTransaction) this.#database.exec("rollback");
+          throw error;
+        }
+        this.#commits++;
+      }),
+    );
+  }
+
+  dataVersion(): Promise<string> {
+    return this.#run("read", async () => `${this.#dataVersion()}:${this.#commits}`);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    // The one connection is handed out in turn: being given it means that nothing is under way.
+    await this.#db.connection().execute(async () => this.#database.close());
+    await this.#db.destroy();
+  }
+
+  async #run<T>(doing: "read" | "write", work: () => Promise<T>): Promise<T> {
+    if (!this.#open) throw new InputError("ERR_CLOSED", "the store was already closed");
+    try {
+      return await work();
+    } catch (error) {
+      throw sqliteError(error, `${doing} the store ${this.#path}`);
+    }
+  }
+}
+
+async function apply(db: Kysely<Tables>, write: StoreWrite): Promise<void> {
+  if (write.op === "delete") {
+    const { ref, expectedRevision } = write;
+    const { numDeletedRows } = await db
+      .deleteFrom("records")
+      .where("type", "=", ref.type)
+      .where("tenant_id", "=", ref.tenantId)
+      .where("record_id", "=", ref.recordId)
+      .where("revision", "=", expectedRevision)
+      .executeTakeFirstOrThrow();
+    if (numDeletedRows !== 1n) throw conflict();
+    return;
+  }
+  const { record } = write;
+  if (record.revision === 1) {
+    try {
+      await db.insertInto("records").values(toRow(record)).execute();
+    } catch (error) {
+      throw isDuplicate(error) ? conflict(error) : error;
+    }
+    return;
+  }
+  const { numUpdatedRows } = await db
+    .updateTable("records")
+    .set(toRow(record))
+    .where("type", "=", record.type)
+    .where("tenant_id", "=", record.tenantId)
+    .where("record_id", "=", record.recordId)
+    .where("revision", "=", record.revision - 1)
+    .executeTakeFirstOrThrow();
+  if (numUpdatedRows !== 1n) throw conflict();
+}
+
+function conflict(cause?: unknown): StoreError {
+  return new StoreError("ERR_STORE_CONFLICT", "another writer was first; nothing was written", {
+    retryable: true,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function toRow(record: StoredRecord): RecordsTable {
+  return {
+    type: record.type,
+    tenant_id: record.tenantId,
+    record_id: record.recordId,
+    revision: record.revision,
+    body: record.body,
+    seal: record.seal,
+    parent_id: record.parentId ?? null,
+    created_at: record.createdAt,
+  };
+}
+
+/** libsql hands blobs out as ArrayBuffer. */
+function fromRow(row: Selectable<RecordsTable>): StoredRecord {
+  return {
+    type: row.type,
+    tenantId: new Uint8Array(row.tenant_id),
+    recordId: new Uint8Array(row.record_id),
+    revision: row.revision,
+    body: new Uint8Array(row.body),
+    seal: new Uint8Array(row.seal),
+    createdAt: row.created_at,
+    ...(row.parent_id === null ? {} : { parentId: new Uint8Array(row.parent_id) }),
+  };
+}
