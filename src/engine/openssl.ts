@@ -2,10 +2,17 @@
 
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { ascii, type Bytes, concat, u16, wipe } from "../bytes.js";
-import { type BodyAad, bodyAad, finalFrame, type FrameLayout, regularFrame, writeFramePrefix } from "../message/frames.js";
+import {
+  type BodyAad,
+  bodyAad,
+  type FrameLayout,
+  finalFrame,
+  regularFrame,
+  writeFramePrefix,
+} from "../message/frames.js";
 import { COMMITMENT_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { HashName, Suite } from "../message/suites.js";
-import { type DataKey, useDataKey } from "./data-key.js";
+import { useDataKey } from "./data-key.js";
 import type { Engine, FrameBatch, MessageKey } from "./port.js";
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
@@ -29,7 +36,13 @@ export const opensslEngine: Engine = {
  * RFC 5869 for at most one block of output: extract, then expand per info. Every suite needs no more.
  * @returns `lengths.length` keys, owned by the caller
  */
-export function hkdf(hash: HashName, ikm: Uint8Array, salt: Uint8Array, infos: readonly Uint8Array[], bytes: number): Bytes[] {
+export function hkdf(
+  hash: HashName,
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  infos: readonly Uint8Array[],
+  bytes: number,
+): Bytes[] {
   const prk = createHmac(hash, salt).update(ikm).digest();
   try {
     return infos.map((info) => {
@@ -44,7 +57,11 @@ export function hkdf(hash: HashName, ikm: Uint8Array, salt: Uint8Array, infos: r
 }
 
 /** Message key and commitment (format: "derivation"). The bytes of the data key are borrowed. */
-function derive(dataKey: Uint8Array, suite: Suite, messageId: Uint8Array): { key: KeyObject; commitment: Bytes | undefined } {
+function derive(
+  dataKey: Uint8Array,
+  suite: Suite,
+  messageId: Uint8Array,
+): { key: KeyObject; commitment: Bytes | undefined } {
   if (suite.kdf === undefined) return { key: createSecretKey(dataKey), commitment: undefined };
   const id = u16(suite.id);
   if (suite.committing) {
@@ -131,7 +148,14 @@ class OpensslMessageKey implements MessageKey {
   wipe(): void {}
 
   /** Deciphers into memory of its own; `dst` is written only after the tag verified. */
-  #open(nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array, dst: Uint8Array, at: number): boolean {
+  #open(
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    ciphertext: Uint8Array,
+    tag: Uint8Array,
+    dst: Uint8Array,
+    at: number,
+  ): boolean {
     const decipher = createDecipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad).setAuthTag(tag);
     const plaintext = decipher.update(ciphertext);
     if (!verifies(decipher)) {
@@ -166,7 +190,14 @@ interface FrameAt {
 /** Visits each frame of a batch in order until `visit` says false. */
 function forEachFrame(batch: FrameBatch, visit: (frame: FrameAt) => boolean): boolean {
   const { messageId, frameBytes, firstSequence, regularFrames, finalBytes } = batch;
-  const run = (count: number, final: boolean, layout: FrameLayout, aad: BodyAad, first: number, wireAt: number): boolean => {
+  const run = (
+    count: number,
+    final: boolean,
+    layout: FrameLayout,
+    aad: BodyAad,
+    first: number,
+    wireAt: number,
+  ): boolean => {
     let plainAt = (first - firstSequence) * frameBytes;
     for (let i = 0; i < count; i++) {
       aad.setSequence(first + i);
@@ -177,7 +208,10 @@ function forEachFrame(batch: FrameBatch, visit: (frame: FrameAt) => boolean): bo
     return true;
   };
   const regular = regularFrame(frameBytes);
-  if (regularFrames > 0 && !run(regularFrames, false, regular, bodyAad(messageId, "regular", frameBytes), firstSequence, 0)) {
+  if (
+    regularFrames > 0 &&
+    !run(regularFrames, false, regular, bodyAad(messageId, "regular", frameBytes), firstSequence, 0)
+  ) {
     return false;
   }
   if (finalBytes === undefined) return true;

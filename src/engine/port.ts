@@ -34,8 +34,8 @@ export interface MessageKey {
   /** Writes whole frames in wire form. `dst` is exactly `framesWireBytes(batch)` long and disjoint from `src`. */
   sealFrames(batch: FrameBatch): Awaitable<void>;
   /**
-   * Opens whole frames. `src` is the wire form, `dst` exactly `framesPlaintextBytes(batch)` long and disjoint from it.
-   * False where any tag does not verify; `dst` is then zeroed. The caller has checked marks and sequence numbers.
+   * Opens whole frames. `src` is the wire form, `dst` exactly `framesPlaintextBytes(batch)` long; disjoint from it, or
+   * in the same buffer and starting no later. False where any tag does not verify; `dst` is then zeroed. The caller has checked marks and sequence numbers.
    */
   openFrames(batch: FrameBatch): Awaitable<boolean>;
   /** Opens a non-framed body: nonce 12, ciphertext, tag 16, as `openFrames` does. Sequence number 1. */

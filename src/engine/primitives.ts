@@ -48,7 +48,9 @@ export function gcmSeal(key: SecretBytes, nonce: Uint8Array, aad: Uint8Array, pl
 export function gcmOpen(key: SecretBytes, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined {
   if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined;
   const tagAt = sealed.length - TAG_BYTES;
-  const decipher = key.use((bytes) => createDecipheriv(gcmName(bytes.length), bytes, nonce, { authTagLength: TAG_BYTES }));
+  const decipher = key.use((bytes) =>
+    createDecipheriv(gcmName(bytes.length), bytes, nonce, { authTagLength: TAG_BYTES }),
+  );
   decipher.setAAD(aad).setAuthTag(sealed.subarray(tagAt));
   const plaintext = decipher.update(sealed.subarray(0, tagAt));
   try {
@@ -63,7 +65,12 @@ export function gcmOpen(key: SecretBytes, nonce: Uint8Array, aad: Uint8Array, se
 
 /** OpenSSL's curve name, the hash that goes with the curve, its coordinate bytes, and its SPKI prefix (RFC 5480). */
 const CURVES: Readonly<Record<CurveName, { group: string; hash: HashName; bytes: number; spki: string }>> = {
-  p256: { group: "prime256v1", hash: "sha256", bytes: 32, spki: "3059301306072a8648ce3d020106082a8648ce3d030107034200" },
+  p256: {
+    group: "prime256v1",
+    hash: "sha256",
+    bytes: 32,
+    spki: "3059301306072a8648ce3d020106082a8648ce3d030107034200",
+  },
   p384: { group: "secp384r1", hash: "sha384", bytes: 48, spki: "3076301006072a8648ce3d020106052b81040022036200" },
 };
 
@@ -139,7 +146,9 @@ export function rsaOaepDecrypt(key: KeyObject, hash: string, ciphertext: Uint8Ar
  * @param secret 32 bytes that no attacker knows, from which rejected ciphertexts derive their key
  */
 export function rsaPkcs1Decrypt(key: KeyObject, secret: Uint8Array, ciphertext: Uint8Array, bytes: number): Bytes {
-  const rejected = new Uint8Array(createHmac("sha256", secret).update(u16(bytes)).update(ciphertext).digest().subarray(0, bytes));
+  const rejected = new Uint8Array(
+    createHmac("sha256", secret).update(u16(bytes)).update(ciphertext).digest().subarray(0, bytes),
+  );
   const modulusBytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
   const block = rawBlock(key, ciphertext, modulusBytes);
   if (block === undefined) return rejected;

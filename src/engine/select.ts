@@ -41,5 +41,5 @@ export function engineInfo(): EngineInfo {
 
 /** The engine of calls that name none: `KEYLADDER_ENGINE`, else the best there is. */
 export function defaultEngine(): Engine {
-  return selectEngine(process.env["KEYLADDER_ENGINE"] ?? "auto");
+  return selectEngine(process.env.KEYLADDER_ENGINE ?? "auto");
 }

@@ -43,7 +43,13 @@ export function rawRsaKeyring(options: RawRsaKeyringOptions): Keyring {
   if (publicKey === undefined && privateKey === undefined) {
     throw new InputError("ERR_INPUT", 'one of "publicKey" and "privateKey" is needed');
   }
-  return new RawRsaKeyring(namespace, name, padding, readPem(publicKey, "publicKey"), readPem(privateKey, "privateKey"));
+  return new RawRsaKeyring(
+    namespace,
+    name,
+    padding,
+    readPem(publicKey, "publicKey"),
+    readPem(privateKey, "privateKey"),
+  );
 }
 
 function readPem(pem: unknown, field: "publicKey" | "privateKey"): KeyObject | undefined {

@@ -1,0 +1,295 @@
+/** How a message is opened: policy, data key, commitment, header tag; then its frames. Shared by the verbs that read. */
+
+import { type Bytes, concat, constantTimeEqual, fromBase64, wipe } from "../bytes.js";
+import { DataKey } from "../engine/data-key.js";
+import type { Engine, MessageKey } from "../engine/port.js";
+import { type MessageVerifier, messageVerifier } from "../engine/primitives.js";
+import { DecryptError, decryptFailed, FormatError, InputError, KeyNotFoundError, LimitError } from "../errors.js";
+import type { UnwrappedDataKey } from "../keyring/port.js";
+import {
+  contextOf,
+  type EncryptionContext,
+  mergeContexts,
+  publicContext,
+  readContext,
+  serializeContext,
+} from "../message/context.js";
+import { framesPlaintextBytes } from "../message/frames.js";
+import type { ParsedHeader } from "../message/header.js";
+import { DEFAULT_MAX_HELD_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
+import { MessageParser, type MessagePart } from "../message/parser.js";
+import {
+  checkDecryptOptions,
+  checkMaxDataKeys,
+  type DecryptOptions,
+  enforceCommitment,
+  maxPlaintext,
+} from "./options.js";
+
+/** Options as they were when the call was made. */
+export interface OpeningPlan {
+  readonly options: DecryptOptions;
+  /** What the caller demands of the message. */
+  readonly demanded: EncryptionContext;
+  readonly maxPlaintextBytes: number;
+  readonly maxDataKeys: number;
+}
+
+/** Checks and freezes the options, synchronously. @throws InputError ERR_INPUT */
+export function planOpening(given: DecryptOptions): OpeningPlan {
+  checkDecryptOptions(given);
+  const options = { ...given };
+  const demanded = readContext(options.context);
+  for (const key of options.requiredContext ?? []) {
+    if (!(key in demanded)) throw new InputError("ERR_INPUT", `"context" must give a value for the required "${key}"`);
+  }
+  return { options, demanded, maxPlaintextBytes: maxPlaintext(options), maxDataKeys: checkMaxDataKeys(options) };
+}
+
+/** A message whose header is authentic. `end` exactly once, on every path. */
+export interface Opening {
+  readonly header: ParsedHeader;
+  /** Every pair bound to the message, the format's own left out. */
+  readonly context: EncryptionContext;
+  readonly keyId: string;
+  readonly keyVersion?: number;
+  /** Opens a part's frames or body into `dst`. @throws DecryptError ERR_DECRYPT, `dst` zeroed */
+  open(part: BodyPart, dst: Uint8Array): Promise<void>;
+  /** @throws DecryptError ERR_DECRYPT where the signature does not cover exactly what was opened, in order */
+  verify(signature: Uint8Array): void;
+  end(): void;
+}
+
+export type BodyPart = Extract<MessagePart, { kind: "frames" | "body" }>;
+
+/** Plaintext bytes a part carries. */
+export function partBytes(part: BodyPart): number {
+  return part.kind === "frames" ? framesPlaintextBytes(part) : part.ciphertext.length;
+}
+
+/**
+ * @throws DecryptError ERR_COMMITMENT_POLICY, ERR_CONTEXT_MISMATCH, ERR_DECRYPT · KeyNotFoundError
+ * ERR_NO_KEYRING_MATCHED · FormatError · what the keyring throws
+ */
+export async function startOpening(plan: OpeningPlan, header: ParsedHeader, engine: Engine): Promise<Opening> {
+  const { options } = plan;
+  const suite = header.suiteInfo;
+  enforceCommitment(suite, options);
+  checkPublicKey(header);
+  const required = requiredPairs(header, plan.demanded);
+  const full = mergeContexts(header.context, required);
+  const unwrapped = await unwrap(plan, header, full);
+  try {
+    if (unwrapped.dataKey.byteLength !== suite.dataKeyBytes) throw decryptFailed();
+    const key = await engine.messageKey(unwrapped.dataKey, suite, header.messageId);
+    try {
+      await authenticateHeader(key, header, required);
+      return opening(key, header, publicContext(full), unwrapped);
+    } catch (error) {
+      key.wipe();
+      throw error;
+    }
+  } finally {
+    unwrapped.dataKey[Symbol.dispose]();
+  }
+}
+
+/** The signing key is there exactly where the suite signs. @throws FormatError ERR_FORMAT */
+function checkPublicKey({ suiteInfo, context }: ParsedHeader): void {
+  const present = PUBLIC_KEY_CONTEXT_KEY in context;
+  if (present === (suiteInfo.signature !== undefined)) return;
+  const what = present ? "an unsigned message carries a signing key" : "a signed message carries no signing key";
+  throw new FormatError("ERR_FORMAT", what);
+}
+
+/** Demanded pairs that are not stored: they must have been bound when the message was made, or its tag fails. */
+function requiredPairs({ context }: ParsedHeader, demanded: EncryptionContext): EncryptionContext {
+  const entries = Object.entries(demanded);
+  for (const [key, value] of entries) {
+    if (key in context && context[key] !== value) {
+      const message = `the message is not bound to the value given for "${key}"`;
+      throw new DecryptError("ERR_CONTEXT_MISMATCH", message, { contextKey: key });
+    }
+  }
+  return contextOf(entries.filter(([key]) => !(key in context)));
+}
+
+async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionContext): Promise<UnwrappedDataKey> {
+  const { keyring, signal } = plan.options;
+  signal?.throwIfAborted();
+  const unwrapped = await keyring.unwrapDataKey({
+    suite: header.suite,
+    dataKeyBytes: header.suiteInfo.dataKeyBytes,
+    context: full,
+    contextBytes: serializeContext(full),
+    encryptedDataKeys: header.encryptedDataKeys,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (unwrapped === undefined) {
+    const tried = [...new Set(header.encryptedDataKeys.map(({ providerId }) => providerId))];
+    const message = `no key at hand fits the message's encrypted data keys (${tried.map((id) => JSON.stringify(id)).join(", ")})`;
+    throw new KeyNotFoundError("ERR_NO_KEYRING_MATCHED", message, { tried });
+  }
+  if (!(unwrapped.dataKey instanceof DataKey)) {
+    throw new InputError("ERR_INPUT", "the keyring did not return { dataKey, keyId }");
+  }
+  if (signal?.aborted) {
+    unwrapped.dataKey[Symbol.dispose]();
+    throw signal.reason;
+  }
+  return unwrapped;
+}
+
+/** Commitment first, in constant time; then the header tag (format: "verify the header"). */
+async function authenticateHeader(key: MessageKey, header: ParsedHeader, required: EncryptionContext): Promise<void> {
+  if (header.commitment !== undefined) {
+    if (key.commitment === undefined || !constantTimeEqual(key.commitment, header.commitment)) throw decryptFailed();
+  }
+  const requiredBytes = serializeContext(required);
+  const aad = requiredBytes.length === 0 ? header.body : concat(header.body, requiredBytes);
+  if (!(await key.openHeader(header.nonce, aad, header.tag))) throw decryptFailed();
+}
+
+function opening(
+  key: MessageKey,
+  header: ParsedHeader,
+  context: EncryptionContext,
+  unwrapped: UnwrappedDataKey,
+): Opening {
+  const verifier = verifierOf(header);
+  verifier?.update(header.wire);
+  const { keyId, keyVersion } = unwrapped;
+  return {
+    header,
+    context,
+    keyId,
+    ...(keyVersion === undefined ? {} : { keyVersion }),
+    async open(part, dst) {
+      verifier?.update(part.wire);
+      const { messageId } = header;
+      const opened =
+        part.kind === "frames"
+          ? key.openFrames({ ...part, messageId, src: part.wire, dst })
+          : key.openBody({ ...part, messageId, dst });
+      if (!(opened instanceof Promise ? await opened : opened)) {
+        wipe(dst);
+        throw decryptFailed();
+      }
+    },
+    verify(signature) {
+      if (verifier !== undefined && !verifier.verifies(signature)) throw decryptFailed();
+    },
+    end: () => key.wipe(),
+  };
+}
+
+function verifierOf({ suiteInfo, context }: ParsedHeader): MessageVerifier | undefined {
+  if (suiteInfo.signature === undefined) return undefined;
+  const point = fromBase64(context[PUBLIC_KEY_CONTEXT_KEY] as string);
+  const verifier = point && messageVerifier(suiteInfo.signature, point);
+  if (verifier === undefined) throw decryptFailed();
+  return verifier;
+}
+
+/** A message comes in pieces of any size, verified plaintext goes out. Ends only on a complete message. */
+export class FrameOpener {
+  readonly #plan: OpeningPlan;
+  readonly #engine: Engine;
+  readonly #parser: MessageParser;
+  readonly #onHeader: (opening: Opening) => void;
+  #opening: Opening | undefined;
+  #plaintextBytes = 0;
+  /** The last frame of a signed message, until the signature is verified. */
+  #held: Bytes | undefined;
+
+  constructor(plan: OpeningPlan, engine: Engine, onHeader: (opening: Opening) => void = () => undefined) {
+    this.#plan = plan;
+    this.#engine = engine;
+    this.#onHeader = onHeader;
+    this.#parser = new MessageParser({
+      maxEncryptedDataKeys: plan.maxDataKeys,
+      maxHeldBytes: plan.options.maxPlaintextBytes ?? DEFAULT_MAX_HELD_BYTES,
+      batchBytes: BATCH_BYTES,
+    });
+  }
+
+  get plaintextBytes(): number {
+    return this.#plaintextBytes;
+  }
+
+  /** Set once the header is authentic. */
+  get opening(): Opening | undefined {
+    return this.#opening;
+  }
+
+  /** What `chunk` completes, in order; fresh arrays. `chunk` is borrowed until this settles. */
+  async update(chunk: Uint8Array): Promise<Bytes[]> {
+    this.#parser.push(chunk);
+    return this.#drain();
+  }
+
+  /** The rest, once the message is complete. @throws FormatError ERR_TRUNCATED where it is not */
+  async final(): Promise<Bytes[]> {
+    this.#parser.end();
+    const out = await this.#drain();
+    this.wipe();
+    return out;
+  }
+
+  /** Lets go of keys and held plaintext. Idempotent. */
+  wipe(): void {
+    this.#opening?.end();
+    wipe(this.#held);
+    this.#held = undefined;
+  }
+
+  async #drain(): Promise<Bytes[]> {
+    const out: Bytes[] = [];
+    for (let part = this.#parser.next(); part !== undefined; part = this.#parser.next()) {
+      this.#plan.options.signal?.throwIfAborted();
+      if (part.kind === "header") await this.#begin(part.header);
+      else if (part.kind === "footer") this.#release(part.signature, out);
+      else await this.#open(part, out);
+    }
+    return out;
+  }
+
+  async #begin(header: ParsedHeader): Promise<void> {
+    if (header.suiteInfo.signature !== undefined && this.#plan.options.signed !== "verify-at-end") {
+      const hint = 'a stream would release plaintext before its signature; pass signed: "verify-at-end" to accept that';
+      throw new DecryptError("ERR_SIGNED_STREAM", `the message is signed: ${hint}`);
+    }
+    this.#opening = await startOpening(this.#plan, header, this.#engine);
+    this.#onHeader(this.#opening);
+  }
+
+  async #open(part: BodyPart, out: Bytes[]): Promise<void> {
+    const opening = this.#opening as Opening;
+    const bytes = partBytes(part);
+    this.#plaintextBytes += bytes;
+    if (this.#plaintextBytes > this.#plan.maxPlaintextBytes) throw plaintextLimit(this.#plan);
+    const plaintext = new Uint8Array(bytes);
+    await opening.open(part, plaintext);
+    const last = part.kind === "body" ? bytes : part.finalBytes;
+    if (opening.header.suiteInfo.signature === undefined || last === undefined) {
+      if (bytes > 0) out.push(plaintext);
+      return;
+    }
+    if (bytes > last) out.push(plaintext.slice(0, bytes - last));
+    this.#held = plaintext.slice(bytes - last);
+    wipe(plaintext);
+  }
+
+  #release(signature: Uint8Array, out: Bytes[]): void {
+    this.#opening?.verify(signature);
+    if (this.#held !== undefined && this.#held.length > 0) out.push(this.#held);
+    this.#held = undefined;
+  }
+}
+
+/** About as many wire bytes as one call of the engine opens. */
+const BATCH_BYTES = 512 * 1024;
+
+export function plaintextLimit({ maxPlaintextBytes }: OpeningPlan): LimitError {
+  return new LimitError("ERR_LIMIT_PLAINTEXT", `the plaintext exceeds the limit of ${maxPlaintextBytes} bytes`);
+}

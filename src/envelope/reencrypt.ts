@@ -1,0 +1,54 @@
+/** A new message from an old one: fresh data key, fresh message id. */
+
+import { type Bytes, wipe } from "../bytes.js";
+import { defaultEngine } from "../engine/select.js";
+import type { Keyring, Unwrapper } from "../keyring/port.js";
+import { openMessage } from "./decrypt.js";
+import { sealMessage } from "./encrypt.js";
+import { inspect } from "./inspect.js";
+import type { EncryptOptions } from "./options.js";
+
+export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
+  /** Opens the old message. */
+  readonly from: Unwrapper;
+  /** Seals the new one. */
+  readonly to: Keyring;
+}
+
+/**
+ * Opens `message` and seals its plaintext anew (ladder rule 1: a header is never tagged twice under one data key, so
+ * there is no cheaper way). `context` is demanded of the old message as in `decrypt`; the new one keeps every pair of
+ * the old. Frame length and signing stay as they are unless named. For large data pipe `decryptStream` into
+ * `encryptStream`.
+ * @returns a fresh array
+ * @throws what `decrypt` and `encrypt` throw
+ */
+export async function reencrypt(message: Uint8Array, options: ReencryptOptions): Promise<Bytes> {
+  const { from, to, context, requiredContext, suite, frameBytes, plaintextBytes, ...common } = options;
+  const engine = defaultEngine();
+  const header = inspect(message);
+  const opened = await openMessage(
+    message,
+    { ...common, keyring: from, ...(context === undefined ? {} : { context }) },
+    engine,
+  );
+  try {
+    const signs = [0x0578, 0x0378, 0x0346, 0x0214].includes(opened.suite);
+    const frames = frameBytes ?? (header.frameBytes === 0 ? undefined : header.frameBytes);
+    return await sealMessage(
+      opened.plaintext,
+      {
+        ...common,
+        keyring: to,
+        context: opened.context,
+        suite: suite ?? (signs ? 0x0578 : 0x0478),
+        ...(requiredContext === undefined ? {} : { requiredContext }),
+        ...(frames === undefined ? {} : { frameBytes: frames }),
+        ...(plaintextBytes === undefined ? {} : { plaintextBytes }),
+      },
+      engine,
+    );
+  } finally {
+    wipe(opened.plaintext);
+  }
+}

@@ -1,0 +1,281 @@
+/** How a message comes to be: materials, header, frames, footer. Shared by the verbs that write messages. */
+
+import { type Bytes, concat, EMPTY, toBase64 } from "../bytes.js";
+import { DataKey } from "../engine/data-key.js";
+import type { Engine, MessageKey } from "../engine/port.js";
+import { type MessageSigner, messageSigner, randomBytes } from "../engine/primitives.js";
+import { InputError, LimitError } from "../errors.js";
+import type { GeneratedDataKey } from "../keyring/port.js";
+import {
+  contextOf,
+  type EncryptionContext,
+  mergeContexts,
+  readContext,
+  serializeContext,
+  splitRequired,
+} from "../message/context.js";
+import { type FrameCounts, footer, framesWireBytes } from "../message/frames.js";
+import { encodeHeaderBody } from "../message/header.js";
+import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
+import { checkEncryptOptions, type EncryptOptions, wholeNumber } from "./options.js";
+
+/** The header nonce of version 2 (format: "header authentication version 2.0"); frames use 1 and up. */
+const HEADER_NONCE = new Uint8Array(NONCE_BYTES);
+
+/** Options as they were when the call was made: nothing the caller changes later has an effect (ladder rule 3). */
+export interface SealingPlan {
+  readonly options: EncryptOptions;
+  readonly suite: ReturnType<typeof checkEncryptOptions>["suite"];
+  readonly frameBytes: number;
+  readonly maxDataKeys: number;
+  readonly context: EncryptionContext;
+  readonly stored: EncryptionContext;
+  readonly required: EncryptionContext;
+  /** The most plaintext bytes that may follow. */
+  readonly maxPlaintextBytes: number;
+}
+
+/** Checks and freezes the options, synchronously. @throws InputError, LimitError, DecryptError ERR_COMMITMENT_POLICY */
+export function planSealing(given: EncryptOptions): SealingPlan {
+  const { suite, frameBytes, maxDataKeys } = checkEncryptOptions(given);
+  const options = { ...given };
+  const context = readContext(options.context);
+  const { stored, required } = splitRequired(context, options.requiredContext);
+  const most = Math.min(frameBytes * MAX_FRAMES, Number.MAX_SAFE_INTEGER);
+  const maxPlaintextBytes = wholeNumber(options.plaintextBytes, "plaintextBytes", 0, most, most);
+  return { options, suite, frameBytes, maxDataKeys, context, stored, required, maxPlaintextBytes };
+}
+
+/** A message that has its header and its key, and takes frames. `end` exactly once, on every path. */
+export interface Sealing {
+  /** Header body and tag. */
+  readonly header: Bytes;
+  readonly frameBytes: number;
+  readonly keyId: string;
+  readonly keyVersion?: number;
+  readonly context: EncryptionContext;
+  /** Seals frames into `dst`, which is exactly their wire length. `firstSequence` counts from 1. */
+  seal(src: Uint8Array, dst: Uint8Array, firstSequence: number, counts: FrameCounts): Promise<void> | void;
+  /** The footer over all that was sealed, in order; empty for unsigned suites. */
+  footer(): Bytes;
+  /** Lets go of the keys. */
+  end(): void;
+}
+
+/** @param plaintextBytes where known ahead @throws what the keyring throws · LimitError · InputError */
+export async function startSealing(
+  plan: SealingPlan,
+  plaintextBytes: number | undefined,
+  engine: Engine,
+): Promise<Sealing> {
+  const { suite, frameBytes, options, context } = plan;
+  if (plaintextBytes !== undefined) checkPlaintextBytes(plan, plaintextBytes);
+  options.signal?.throwIfAborted();
+  const signer = suite.signature && messageSigner(suite.signature);
+  const signed = signer ? contextOf([[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]]) : contextOf([]);
+  const full = mergeContexts(context, signed);
+  const contextBytes = serializeContext(full);
+  const generated = await options.keyring.generateDataKey({
+    suite: suite.id,
+    dataKeyBytes: suite.dataKeyBytes,
+    context: full,
+    contextBytes,
+    ...(plaintextBytes === undefined ? {} : { plaintextBytes }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  checkGenerated(generated, plan);
+  try {
+    options.signal?.throwIfAborted();
+    const messageId = randomBytes(MESSAGE_ID_BYTES[2]);
+    const key = await engine.messageKey(generated.dataKey, suite, messageId);
+    try {
+      const noRequired = plan.stored === context;
+      const body = encodeHeaderBody({
+        suite: suite.id,
+        messageId,
+        contextBytes: noRequired ? contextBytes : serializeContext(mergeContexts(plan.stored, signed)),
+        encryptedDataKeys: generated.encryptedDataKeys,
+        frameBytes,
+        commitment: key.commitment ?? EMPTY,
+      });
+      const aad = noRequired ? body : concat(body, serializeContext(plan.required));
+      const header = concat(body, await key.sealHeader(HEADER_NONCE, aad));
+      signer?.update(header);
+      return sealing(header, frameBytes, messageId, key, signer, generated, context);
+    } catch (error) {
+      key.wipe();
+      throw error;
+    }
+  } finally {
+    generated.dataKey[Symbol.dispose]();
+  }
+}
+
+function sealing(
+  header: Bytes,
+  frameBytes: number,
+  messageId: Bytes,
+  key: MessageKey,
+  signer: MessageSigner | undefined,
+  generated: GeneratedDataKey,
+  context: EncryptionContext,
+): Sealing {
+  return {
+    header,
+    frameBytes,
+    keyId: generated.keyId,
+    ...(generated.keyVersion === undefined ? {} : { keyVersion: generated.keyVersion }),
+    context,
+    seal(src, dst, firstSequence, counts) {
+      const pending = key.sealFrames({ messageId, firstSequence, src, dst, ...counts });
+      if (pending instanceof Promise) return pending.then(() => signer?.update(dst));
+      return signer?.update(dst);
+    },
+    footer: () => (signer === undefined ? EMPTY : footer(signer.sign())),
+    end: () => key.wipe(),
+  };
+}
+
+/** What a keyring hands back is checked: anybody can write one. */
+function checkGenerated(generated: GeneratedDataKey, { suite, maxDataKeys }: SealingPlan): void {
+  if (!(generated?.dataKey instanceof DataKey) || !Array.isArray(generated.encryptedDataKeys)) {
+    throw new InputError("ERR_INPUT", "the keyring did not return { dataKey, encryptedDataKeys, keyId }");
+  }
+  try {
+    if (generated.dataKey.byteLength !== suite.dataKeyBytes) {
+      throw new InputError("ERR_INPUT", `the keyring returned a data key of ${generated.dataKey.byteLength} bytes`);
+    }
+    const count = generated.encryptedDataKeys.length;
+    if (count > maxDataKeys) {
+      throw new LimitError("ERR_LIMIT_DATA_KEYS", `${count} encrypted data keys, the limit is ${maxDataKeys}`);
+    }
+  } catch (error) {
+    generated.dataKey[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** @throws LimitError ERR_LIMIT_PLAINTEXT */
+export function checkPlaintextBytes(plan: SealingPlan, plaintextBytes: number): void {
+  if (plaintextBytes > plan.maxPlaintextBytes) {
+    throw new LimitError(
+      "ERR_LIMIT_PLAINTEXT",
+      `the plaintext exceeds the ${plan.maxPlaintextBytes} bytes it was limited to`,
+    );
+  }
+}
+
+/** Plaintext comes in pieces of any size, whole frames go out. One frame is held back: it may be the final one. */
+export class FrameSealer {
+  readonly #plan: SealingPlan;
+  readonly #engine: Engine;
+  readonly #expectedBytes: number | undefined;
+  #sealing: Sealing | undefined;
+  #held: Uint8Array = new Uint8Array(0);
+  #heldBytes = 0;
+  #sequence = 1;
+  #plaintextBytes = 0;
+
+  /** @param expectedBytes where the whole length is known ahead */
+  constructor(plan: SealingPlan, engine: Engine, expectedBytes?: number) {
+    this.#plan = plan;
+    this.#engine = engine;
+    this.#expectedBytes = expectedBytes;
+  }
+
+  get plaintextBytes(): number {
+    return this.#plaintextBytes;
+  }
+
+  /** Which key the message is under, once it has begun. */
+  get sealedUnder(): Pick<Sealing, "keyId" | "keyVersion"> {
+    if (this.#sealing === undefined) throw new InputError("ERR_CLOSED", "the message has not begun");
+    return this.#sealing;
+  }
+
+  /** What `chunk` completes, in order; fresh arrays. `chunk` is borrowed until this settles. */
+  async update(chunk: Uint8Array): Promise<Bytes[]> {
+    const out: Bytes[] = [];
+    const sealing = await this.#start(out);
+    const { frameBytes } = sealing;
+    this.#plaintextBytes += chunk.length;
+    checkPlaintextBytes(this.#plan, this.#plaintextBytes);
+    let at = 0;
+    if (this.#heldBytes > 0) {
+      at = Math.min(frameBytes - this.#heldBytes, chunk.length);
+      this.#hold(chunk.subarray(0, at), frameBytes);
+      if (at === chunk.length) return out;
+      out.push(
+        await this.#seal(sealing, this.#held.subarray(0, frameBytes), {
+          frameBytes,
+          regularFrames: 1,
+          finalBytes: undefined,
+        }),
+      );
+      this.#heldBytes = 0;
+    }
+    const perBatch = Math.max(1, Math.floor(BATCH_BYTES / frameBytes));
+    for (let frames = Math.ceil((chunk.length - at) / frameBytes) - 1; frames > 0; ) {
+      const regularFrames = Math.min(frames, perBatch);
+      const end = at + regularFrames * frameBytes;
+      out.push(
+        await this.#seal(sealing, chunk.subarray(at, end), { frameBytes, regularFrames, finalBytes: undefined }),
+      );
+      at = end;
+      frames -= regularFrames;
+    }
+    this.#hold(chunk.subarray(at), frameBytes);
+    return out;
+  }
+
+  /** The final frame and the footer. */
+  async final(): Promise<Bytes[]> {
+    const out: Bytes[] = [];
+    const sealing = await this.#start(out);
+    const counts = { frameBytes: sealing.frameBytes, regularFrames: 0, finalBytes: this.#heldBytes };
+    out.push(await this.#seal(sealing, this.#held.subarray(0, this.#heldBytes), counts));
+    const end = sealing.footer();
+    if (end.length > 0) out.push(end);
+    this.wipe();
+    return out;
+  }
+
+  /** Lets go of keys and held plaintext. Idempotent. */
+  wipe(): void {
+    this.#sealing?.end();
+    this.#held.fill(0);
+    this.#heldBytes = 0;
+  }
+
+  async #start(out: Bytes[]): Promise<Sealing> {
+    this.#plan.options.signal?.throwIfAborted();
+    if (this.#sealing === undefined) {
+      this.#sealing = await startSealing(this.#plan, this.#expectedBytes, this.#engine);
+      out.push(this.#sealing.header);
+    }
+    return this.#sealing;
+  }
+
+  async #seal(sealing: Sealing, src: Uint8Array, counts: FrameCounts): Promise<Bytes> {
+    const dst = new Uint8Array(framesWireBytes(counts));
+    await sealing.seal(src, dst, this.#sequence, counts);
+    this.#sequence += counts.regularFrames;
+    return dst;
+  }
+
+  /** Keeps `bytes` behind what is held, at most one frame in all; memory follows the bytes, not the frame length. */
+  #hold(bytes: Uint8Array, frameBytes: number): void {
+    const needed = this.#heldBytes + bytes.length;
+    if (needed > this.#held.length) {
+      const grown = new Uint8Array(Math.min(frameBytes, Math.max(2 * needed, 1024)));
+      grown.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held.fill(0);
+      this.#held = grown;
+    }
+    this.#held.set(bytes, this.#heldBytes);
+    this.#heldBytes = needed;
+  }
+}
+
+/** Frames sealed in one call: small enough to stay in the second-level cache. */
+const BATCH_BYTES = 512 * 1024;
