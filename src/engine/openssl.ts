@@ -65,7 +65,7 @@ function derive(
   if (suite.kdf === undefined) return { key: createSecretKey(dataKey), commitment: undefined };
   const id = u16(suite.id);
   if (suite.committing) {
-    const infos = [concat(id, DERIVE_LABEL), concat(id, COMMIT_LABEL)];
+    const infos = [concat(id, DERIVE_LABEL), COMMIT_LABEL];
     const [key, commitment] = hkdf(suite.kdf, dataKey, messageId, infos, COMMITMENT_BYTES) as [Bytes, Bytes];
     return { key: ownedKey(key), commitment };
   }
