@@ -1,7 +1,7 @@
-/** The AEAD port over node:crypto. Node only. Its keys are node KeyObjects; OpenSSL's own contexts are not wiped by us. */
+/** The AEAD port over node:crypto. Node only. Its message keys are wiped; OpenSSL's own contexts are OpenSSL's to cleanse. */
 
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from "node:crypto";
-import { ascii, type Bytes, concat, u16, wipe } from "../bytes.js";
+import { createCipheriv, createDecipheriv, hash as digest } from "node:crypto";
+import { ascii, type Bytes, concat, copyOf, u16, wipe } from "../bytes.js";
 import {
   type BodyAad,
   bodyAad,
@@ -32,9 +32,45 @@ export const opensslEngine: Engine = {
   },
 };
 
+/** RFC 2104 over one-shot hashes, which cost half of what a node Hmac object does. `key` is at most one block. */
+class Hmac {
+  readonly #hash: HashName;
+  readonly #blockBytes: number;
+  /** Key xor ipad, then the message; key xor opad, then the inner hash. Secret. */
+  readonly #inner: Uint8Array;
+  readonly #outer: Uint8Array;
+
+  constructor(hash: HashName, maxMessageBytes: number) {
+    this.#hash = hash;
+    this.#blockBytes = hash === "sha256" ? 64 : 128;
+    this.#inner = new Uint8Array(this.#blockBytes + maxMessageBytes);
+    this.#outer = new Uint8Array(this.#blockBytes + HASH_BYTES[hash]);
+  }
+
+  mac(key: Uint8Array, message: Uint8Array): Buffer {
+    const inner = this.#inner.fill(0x36, 0, this.#blockBytes);
+    const outer = this.#outer.fill(0x5c, 0, this.#blockBytes);
+    for (let i = 0; i < key.length; i++) {
+      inner[i] = (inner[i] as number) ^ (key[i] as number);
+      outer[i] = (outer[i] as number) ^ (key[i] as number);
+    }
+    inner.set(message, this.#blockBytes);
+    const inside = digest(this.#hash, inner.subarray(0, this.#blockBytes + message.length), "buffer");
+    outer.set(inside, this.#blockBytes);
+    wipe(inside);
+    return digest(this.#hash, outer, "buffer");
+  }
+
+  wipe(): void {
+    wipe(this.#inner, this.#outer);
+  }
+}
+
 /**
  * RFC 5869 for at most one block of output: extract, then expand per info. Every suite needs no more.
- * @returns `lengths.length` keys, owned by the caller
+ * @param salt at most one block of the hash (64 bytes for SHA-256, 128 for the others)
+ * @param bytes at most the hash's length
+ * @returns `infos.length` keys, owned by the caller
  */
 export function hkdf(
   hash: HashName,
@@ -43,16 +79,18 @@ export function hkdf(
   infos: readonly Uint8Array[],
   bytes: number,
 ): Bytes[] {
-  const prk = createHmac(hash, salt).update(ikm).digest();
+  const hmac = new Hmac(hash, Math.max(ikm.length, ...infos.map((info) => info.length + 1)));
+  const prk = hmac.mac(salt, ikm);
   try {
     return infos.map((info) => {
-      const block = createHmac(hash, prk).update(info).update(LAST_COUNTER).digest();
+      const block = hmac.mac(prk, concat(info, LAST_COUNTER));
       const key = new Uint8Array(block.subarray(0, bytes));
       wipe(block);
       return key;
     });
   } finally {
     wipe(prk);
+    hmac.wipe();
   }
 }
 
@@ -61,32 +99,25 @@ function derive(
   dataKey: Uint8Array,
   suite: Suite,
   messageId: Uint8Array,
-): { key: KeyObject; commitment: Bytes | undefined } {
-  if (suite.kdf === undefined) return { key: createSecretKey(dataKey), commitment: undefined };
+): { key: Bytes; commitment: Bytes | undefined } {
+  if (suite.kdf === undefined) return { key: copyOf(dataKey), commitment: undefined };
   const id = u16(suite.id);
   if (suite.committing) {
     const infos = [concat(id, DERIVE_LABEL), COMMIT_LABEL];
     const [key, commitment] = hkdf(suite.kdf, dataKey, messageId, infos, COMMITMENT_BYTES) as [Bytes, Bytes];
-    return { key: ownedKey(key), commitment };
+    return { key, commitment };
   }
   const salt = new Uint8Array(HASH_BYTES[suite.kdf]);
   const [key] = hkdf(suite.kdf, dataKey, salt, [concat(id, messageId)], suite.dataKeyBytes) as [Bytes];
-  return { key: ownedKey(key), commitment: undefined };
-}
-
-/** A KeyObject of `bytes`, which are wiped. */
-function ownedKey(bytes: Uint8Array): KeyObject {
-  const key = createSecretKey(bytes);
-  wipe(bytes);
-  return key;
+  return { key, commitment: undefined };
 }
 
 class OpensslMessageKey implements MessageKey {
   readonly commitment: Bytes | undefined;
   readonly #gcm: GcmName;
-  readonly #key: KeyObject;
+  readonly #key: Bytes;
 
-  constructor(gcm: GcmName, key: KeyObject, commitment: Bytes | undefined) {
+  constructor(gcm: GcmName, key: Bytes, commitment: Bytes | undefined) {
     this.#gcm = gcm;
     this.#key = key;
     this.commitment = commitment;
@@ -144,8 +175,9 @@ class OpensslMessageKey implements MessageKey {
     return this.#open(body.nonce, aad.bytes, body.ciphertext, body.tag, body.dst, 0);
   }
 
-  /** KeyObjects are freed, and cleansed, by OpenSSL once nothing refers to them. */
-  wipe(): void {}
+  wipe(): void {
+    wipe(this.#key);
+  }
 
   /** Deciphers into memory of its own; `dst` is written only after the tag verified. */
   #open(

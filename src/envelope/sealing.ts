@@ -3,7 +3,7 @@
 import { type Bytes, concat, EMPTY, toBase64 } from "../bytes.js";
 import { DataKey } from "../engine/data-key.js";
 import type { Engine, MessageKey } from "../engine/port.js";
-import { type MessageSigner, messageSigner, randomBytes } from "../engine/primitives.js";
+import { type MessageSigner, messageSigner, randomId } from "../engine/primitives.js";
 import { InputError, LimitError } from "../errors.js";
 import type { GeneratedDataKey } from "../keyring/port.js";
 import {
@@ -86,7 +86,7 @@ export async function startSealing(
   checkGenerated(generated, plan);
   try {
     options.signal?.throwIfAborted();
-    const messageId = randomBytes(MESSAGE_ID_BYTES[2]);
+    const messageId = randomId(MESSAGE_ID_BYTES[2]);
     const key = await engine.messageKey(generated.dataKey, suite, messageId);
     try {
       const noRequired = plan.stored === context;

@@ -3,10 +3,10 @@
  * Each message still has its own id and derived key. Concurrent misses share one request.
  */
 
-import { concat, lp16, lp32, u16 } from "../bytes.js";
+import { concat, lp16, lp32, u16, utf8 } from "../bytes.js";
 import { type Duration, parseDuration } from "../duration.js";
 import { shareDataKey } from "../engine/data-key.js";
-import { sha512 } from "../engine/primitives.js";
+import { sha512Text } from "../engine/primitives.js";
 import { InputError } from "../errors.js";
 import { PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
 import { checkKeyring } from "./multi.js";
@@ -229,10 +229,10 @@ function cacheId(purpose: "seal" | "open", identity: Uint8Array, request: WrapRe
   ];
   if ("encryptedDataKeys" in request) {
     for (const { providerId, providerInfo, ciphertext } of request.encryptedDataKeys) {
-      parts.push(lp16(new TextEncoder().encode(providerId)), lp16(providerInfo), lp16(ciphertext));
+      parts.push(lp16(utf8(providerId, "a provider id")), lp16(providerInfo), lp16(ciphertext));
     }
   }
-  return String.fromCharCode(...sha512(concat(...parts)));
+  return sha512Text(concat(...parts));
 }
 
 /** `promise`, or the signal's reason as soon as it aborts. */
