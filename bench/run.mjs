@@ -68,8 +68,8 @@ async function measure(case_, contenders) {
   for (let round = 0; round < ROUNDS; round++) {
     const order = round % 2 === 0 ? contenders : [...contenders].reverse();
     for (const contender of order) {
-      const { medianMs } = await contender.ask({ verb: "round", ms: ROUND_MS });
-      times.get(contender.name)?.push(medianMs);
+      const { meanMs } = await contender.ask({ verb: "round", ms: ROUND_MS });
+      times.get(contender.name)?.push(meanMs);
     }
   }
   const ours = times.get(OURS) ?? [];
