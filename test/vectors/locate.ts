@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const root = process.env["KEYLADDER_VECTORS"] ?? fileURLToPath(new URL("../../../shared/vectors", import.meta.url));
+const root = process.env.KEYLADDER_VECTORS ?? fileURLToPath(new URL("../../../shared/vectors", import.meta.url));
 const warned = new Set<string>();
 
 /** The folder of the set `name` (such as "wycheproof" or "esdk/c-data"); undefined, and said once, where it is absent. */

@@ -1,0 +1,34 @@
+/** Work under way in a session: counted, so that closing waits for it, and refused once closing began. */
+
+import { HsmError } from "../../errors.js";
+
+export class Work {
+  readonly #underWay = new Set<Promise<unknown>>();
+  #lastExclusive: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  /** Runs `fn` unless closed. @throws HsmError ERR_HSM_UNAVAILABLE */
+  async run<T>(fn: () => T | Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new HsmError("ERR_HSM_UNAVAILABLE", "the token is closed");
+    const running = (async () => fn())();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#underWay.delete(running);
+    }
+  }
+
+  /** Runs `fn` after every `fn` given before it has settled. Called from within `run`. */
+  async oneAtATime<T>(fn: () => Promise<T>): Promise<T> {
+    const running = this.#lastExclusive.then(fn, fn);
+    this.#lastExclusive = running;
+    return running;
+  }
+
+  /** Refuses new work, waits for what is under way, then calls `release` once. Idempotent. */
+  close(release: () => void): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#underWay).then(release);
+    return this.#closing;
+  }
+}
