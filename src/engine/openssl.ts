@@ -33,37 +33,20 @@ export const opensslEngine: Engine = {
 };
 
 /** RFC 2104 over one-shot hashes, which cost half of what a node Hmac object does. `key` is at most one block. */
-class Hmac {
-  readonly #hash: HashName;
-  readonly #blockBytes: number;
-  /** Key xor ipad, then the message; key xor opad, then the inner hash. Secret. */
-  readonly #inner: Uint8Array;
-  readonly #outer: Uint8Array;
-
-  constructor(hash: HashName, maxMessageBytes: number) {
-    this.#hash = hash;
-    this.#blockBytes = hash === "sha256" ? 64 : 128;
-    this.#inner = new Uint8Array(this.#blockBytes + maxMessageBytes);
-    this.#outer = new Uint8Array(this.#blockBytes + HASH_BYTES[hash]);
+function hmac(hash: HashName, key: Uint8Array, message: Uint8Array): Buffer {
+  const blockBytes = hash === "sha256" ? 64 : 128;
+  const inner = Buffer.allocUnsafe(blockBytes + message.length).fill(0x36, 0, blockBytes);
+  const outer = Buffer.allocUnsafe(blockBytes + HASH_BYTES[hash]).fill(0x5c, 0, blockBytes);
+  for (let i = 0; i < key.length; i++) {
+    inner[i] = (inner[i] as number) ^ (key[i] as number);
+    outer[i] = (outer[i] as number) ^ (key[i] as number);
   }
-
-  mac(key: Uint8Array, message: Uint8Array): Buffer {
-    const inner = this.#inner.fill(0x36, 0, this.#blockBytes);
-    const outer = this.#outer.fill(0x5c, 0, this.#blockBytes);
-    for (let i = 0; i < key.length; i++) {
-      inner[i] = (inner[i] as number) ^ (key[i] as number);
-      outer[i] = (outer[i] as number) ^ (key[i] as number);
-    }
-    inner.set(message, this.#blockBytes);
-    const inside = digest(this.#hash, inner.subarray(0, this.#blockBytes + message.length), "buffer");
-    outer.set(inside, this.#blockBytes);
-    wipe(inside);
-    return digest(this.#hash, outer, "buffer");
-  }
-
-  wipe(): void {
-    wipe(this.#inner, this.#outer);
-  }
+  inner.set(message, blockBytes);
+  const inside = digest(hash, inner, "buffer");
+  outer.set(inside, blockBytes);
+  const mac = digest(hash, outer, "buffer");
+  wipe(inner, outer, inside);
+  return mac;
 }
 
 /**
@@ -79,18 +62,16 @@ export function hkdf(
   infos: readonly Uint8Array[],
   bytes: number,
 ): Bytes[] {
-  const hmac = new Hmac(hash, Math.max(ikm.length, ...infos.map((info) => info.length + 1)));
-  const prk = hmac.mac(salt, ikm);
+  const prk = hmac(hash, salt, ikm);
   try {
     return infos.map((info) => {
-      const block = hmac.mac(prk, concat(info, LAST_COUNTER));
+      const block = hmac(hash, prk, concat(info, LAST_COUNTER));
       const key = new Uint8Array(block.subarray(0, bytes));
       wipe(block);
       return key;
     });
   } finally {
     wipe(prk);
-    hmac.wipe();
   }
 }
 

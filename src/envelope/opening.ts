@@ -169,8 +169,16 @@ function opening(
       const { messageId } = header;
       const opened =
         part.kind === "frames"
-          ? key.openFrames({ ...part, messageId, src: part.wire, dst })
-          : key.openBody({ ...part, messageId, dst });
+          ? key.openFrames({
+              messageId,
+              frameBytes: part.frameBytes,
+              firstSequence: part.firstSequence,
+              regularFrames: part.regularFrames,
+              finalBytes: part.finalBytes,
+              src: part.wire,
+              dst,
+            })
+          : key.openBody({ messageId, nonce: part.nonce, ciphertext: part.ciphertext, tag: part.tag, dst });
       if (!(opened instanceof Promise ? await opened : opened)) {
         wipe(dst);
         throw decryptFailed();
