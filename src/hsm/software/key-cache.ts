@@ -28,10 +28,6 @@ export class KeyCache {
   clear(): void {
     this.#keys.clear();
   }
-
-  get size(): number {
-    return this.#keys.size;
-  }
 }
 
 /** SHA-256 over the whole path from the HMK down, every part length-prefixed: rung, residence, wrap format, blob. */
