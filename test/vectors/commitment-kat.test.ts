@@ -17,10 +17,11 @@ interface Vector {
   readonly comment: string;
   readonly status: boolean;
   readonly ciphertext: string;
-  readonly commitment: string;
-  readonly "content-encryption-key": string;
   readonly "decrypted-dek": string;
+  readonly commitment: string;
   readonly "message-id": string;
+  /** The first 21 show it. */
+  readonly "content-encryption-key"?: string;
   readonly "encryption-context": Readonly<Record<string, string>>;
   readonly "plaintext-frames": readonly string[] | null;
 }
@@ -37,28 +38,35 @@ function staticKeyring(key: string): Unwrapper {
 describe.skipIf(folder === undefined)("commitment known answers", () => {
   const good = tests.filter(({ status }) => status);
   const bad = tests.filter(({ status }) => !status);
+  const derived = good.filter((vector) => vector["content-encryption-key"] !== undefined);
 
-  test("41 open, 5 do not", () => {
-    expect([good.length, bad.length]).toEqual([41, 5]);
+  test("41 open, 5 do not; 16 show the message key", () => {
+    expect([good.length, bad.length, derived.length]).toEqual([41, 5, 16]);
   });
 
   test.each(good.map((vector) => [vector.comment, vector] as const))("opens %s", async (_comment, vector) => {
     const message = base64(vector.ciphertext);
     const plaintext = new TextEncoder().encode((vector["plaintext-frames"] ?? []).join(""));
     const keyring = staticKeyring(vector["decrypted-dek"]);
-    await openEveryWay(message, plaintext, { keyring, context: vector["encryption-context"] });
+    const { "aws-crypto-public-key": _signing, ...context } = vector["encryption-context"];
+    await openEveryWay(message, plaintext, { keyring, context });
   });
 
-  test.each(good.map((vector) => [vector.comment, vector] as const))("derives the keys of %s", async (_, vector) => {
+  test.each(good.map((vector) => [vector.comment, vector] as const))("commits as %s", async (_comment, vector) => {
     const header = inspect(base64(vector.ciphertext));
     expectBytes(header.messageId, base64(vector["message-id"]));
-    const infos = [concat(u16(header.suite), ascii("DERIVEKEY")), ascii("COMMITKEY")];
-    const [key, commitment] = hkdf("sha512", base64(vector["decrypted-dek"]), header.messageId, infos, 32);
-    expectBytes(key as Uint8Array, base64(vector["content-encryption-key"]));
-    expectBytes(commitment as Uint8Array, base64(vector.commitment));
     using dataKey = DataKey.fromBytes(base64(vector["decrypted-dek"]));
     const messageKey = await opensslEngine.messageKey(dataKey, suiteOf(header.suite), header.messageId);
     expectBytes(messageKey.commitment as Uint8Array, base64(vector.commitment));
+    messageKey.wipe();
+  });
+
+  test.each(derived.map((vector) => [vector.comment, vector] as const))("derives the key of %s", (_, vector) => {
+    const { suite, messageId } = inspect(base64(vector.ciphertext));
+    const infos = [concat(u16(suite), ascii("DERIVEKEY")), ascii("COMMITKEY")];
+    const [key, commitment] = hkdf("sha512", base64(vector["decrypted-dek"]), messageId, infos, 32);
+    expectBytes(key as Uint8Array, base64(vector["content-encryption-key"] as string));
+    expectBytes(commitment as Uint8Array, base64(vector.commitment));
   });
 
   test.each(bad.map((vector) => [vector.comment, vector] as const))("refuses %s", async (_comment, vector) => {
