@@ -40,7 +40,12 @@ export function softwareHsm(options: SoftwareHsmOptions): Hsm {
 /** As `softwareHsm`, with the port showing. */
 export function softwareDriver(options: SoftwareHsmOptions): HsmDriver {
   if (typeof options !== "object" || options === null) throw new InputError("ERR_INPUT", "expected options");
-  return new SoftwareDriver(checkPath(options.file, "file"), checkSource(options));
+  const path = checkPath(options.file, "file");
+  const source = checkSource(options);
+  if ("keyFile" in source && source.keyFile === path) {
+    throw new InputError("ERR_INPUT", '"file" and "keyFile" are the same file');
+  }
+  return new SoftwareDriver(path, source);
 }
 
 function checkSource(options: SoftwareHsmOptions): CredentialSource {

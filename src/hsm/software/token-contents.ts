@@ -59,7 +59,7 @@ export interface TokenContents {
   readonly residents: ReadonlyMap<string, ResidentCmk>;
 }
 
-export const ROLES: readonly HmkRole[] = ["wrap", "sign", "seal", "audit"];
+const ROLES: readonly HmkRole[] = ["wrap", "sign", "seal", "audit"];
 const STATES: readonly MasterKey["state"][] = ["current", "retired"];
 const FORMATS: readonly (WrapFormat | undefined)[] = [undefined, "rfc3394", "rfc5649"];
 

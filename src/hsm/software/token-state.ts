@@ -60,9 +60,16 @@ export class TokenState {
     return found.key;
   }
 
+  /** Reads the file again where its stamp says that it changed. */
   async refresh(): Promise<void> {
-    if (this.#stamp !== undefined && (await this.#file.stamp()) === this.#stamp) return;
-    await this.#work.oneAtATime(async () => this.#adopt(await this.#file.load()));
+    if (await this.#isCurrent()) return;
+    await this.#work.oneAtATime(async () => {
+      if (!(await this.#isCurrent())) this.#adopt(await this.#file.load()); // once for all who waited
+    });
+  }
+
+  async #isCurrent(): Promise<boolean> {
+    return this.#stamp !== undefined && (await this.#file.stamp()) === this.#stamp;
   }
 
   /** A new resident CMK; durable when this resolves. @returns its object id */

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import {
   chmod,
   copyFile,
@@ -18,8 +18,11 @@ import { describe, expect, it, vi } from "vitest";
 import { label } from "../../../src/bytes.js";
 import type { HsmSession } from "../../../src/hsm/port.js";
 import { type SoftwareHsmOptions, softwareDriver, softwareHsm } from "../../../src/hsm/software/driver.js";
-import { freshContents } from "../../../src/hsm/software/token-contents.js";
-import { parseToken } from "../../../src/hsm/software/token-format.js";
+import { freshSalt } from "../../../src/hsm/software/file-key.js";
+import { KeyCache } from "../../../src/hsm/software/key-cache.js";
+import { freshContents, freshKey } from "../../../src/hsm/software/token-contents.js";
+import { createTokenFile, TokenFile } from "../../../src/hsm/software/token-file.js";
+import { parseToken, sealToken } from "../../../src/hsm/software/token-format.js";
 import { flipBit, keyFileToken, openSession, temporaryFolder, writeKeyFile, writeToken } from "./fixtures.js";
 
 const coded = (code: string) => expect.objectContaining({ code });
@@ -50,6 +53,7 @@ describe("options", () => {
     ["an empty array", { file: "t", passphrase: new Uint8Array(0) }],
     ["a number", { file: "t", passphrase: 12345 }],
     ["a lone surrogate", { file: "t", passphrase: "a\ud800" }],
+    ["one file as token and key", { file: "t", keyFile: "./t" }],
     ["an empty key file name", { file: "t", keyFile: "" }],
   ];
   it.each(wrong)("%s is refused at once", (_title, options) => {
@@ -288,12 +292,16 @@ describe("resident keys, shared by sessions", () => {
     const aad = new Uint8Array(1);
     const sealed = await two.generateDataKey({ path, bytes: 32, aad });
     expect(await two.unwrapDataKey({ path, sealed, aad })).toEqual(sealed.dataKey);
+    const forget = vi.spyOn(KeyCache.prototype, "clear");
     await one.destroyResidentCmk(cmk.objectId);
+    expect(forget).toHaveBeenCalledTimes(1);
     await one.destroyResidentCmk(cmk.objectId); // already gone: no error
     for (const session of [one, two]) {
       await expect(session.unwrapDataKey({ path, sealed, aad })).rejects.toEqual(coded("ERR_HSM_REFUSED"));
       expect(await session.listResidentCmks()).toEqual([]);
     }
+    expect(forget).toHaveBeenCalledTimes(2); // once a session: the unwrapped KEK went with its CMK
+    forget.mockRestore();
   });
 
   it("a lock left by a process that died is broken", async () => {
@@ -304,6 +312,21 @@ describe("resident keys, shared by sessions", () => {
     await utimes(`${file}.lock`, longAgo, longAgo);
     await session.generateCmk({ residence: "resident" });
     expect(await session.listResidentCmks()).toHaveLength(1);
+  });
+
+  it("a writer whose lock was broken by a rival does not undo what the rival wrote", async () => {
+    const file = join(await temporaryFolder(), "token");
+    const fileKey = freshKey();
+    const kdf = { kind: "key-file", salt: freshSalt() } as const;
+    await createTokenFile(file, kdf, fileKey, freshContents("t"));
+    const token = await TokenFile.at(file, kdf, fileKey);
+    const update = token.update((contents) => {
+      writeFileSync(file, sealToken(kdf, fileKey, { ...contents, generation: 2n, label: "the rival's" }));
+      return { ...contents, label: "ours" };
+    });
+    await expect(update).rejects.toMatchObject({ code: "ERR_HSM_UNAVAILABLE", retryable: true });
+    expect((await token.load()).contents.label).toBe("the rival's");
+    expect(await readdir(join(file, ".."))).toEqual(["token"]);
   });
 
   it("a change through a symbolic link keeps the link", async () => {

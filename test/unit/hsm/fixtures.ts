@@ -45,7 +45,7 @@ export async function freshSession(): Promise<HsmSession> {
 }
 
 /** scrypt at its cheapest, so that a test can derive often. */
-export function cheapKdf(): Kdf & { kind: "scrypt" } {
+function cheapKdf(): Kdf & { kind: "scrypt" } {
   return { kind: "scrypt", log2N: 1, r: 8, p: 1, salt: freshSalt() };
 }
 

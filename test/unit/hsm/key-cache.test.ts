@@ -5,6 +5,7 @@ import { cmkName, KeyCache, kekName } from "../../../src/hsm/software/key-cache.
 import { freshKey } from "../../../src/hsm/software/token-contents.js";
 
 const blob = (fill: number, bytes = 40) => new Uint8Array(bytes).fill(fill);
+const text = (bytes: string) => new Uint8Array(Buffer.from(bytes));
 const cmk: CmkLocation = { residence: "wrapped", hmkVersion: 1, wrapFormat: "rfc5649", blob: blob(1) };
 const path: KekPath = { cmk, kek: { wrapFormat: "rfc5649", blob: blob(2) } };
 
@@ -25,8 +26,8 @@ describe("the name a key is cached under (ladder rule 8)", () => {
       kekName({ ...path, kek: { ...path.kek, wrapFormat: "rfc3394" } }),
       kekName({ ...path, kek: { ...path.kek, blob: blob(4) } }),
       // the same bytes in all, divided elsewhere
-      kekName({ cmk: { ...cmk, blob: blob(9, 8) }, kek: { ...path.kek, blob: blob(9, 16) } }),
-      kekName({ cmk: { ...cmk, blob: blob(9, 16) }, kek: { ...path.kek, blob: blob(9, 8) } }),
+      kekName({ cmk: { ...cmk, blob: text("a") }, kek: { ...path.kek, blob: text("brfc5649c") } }),
+      kekName({ cmk: { ...cmk, blob: text("arfc5649b") }, kek: { ...path.kek, blob: text("c") } }),
     ];
     expect(new Set(names).size).toBe(names.length);
     expect(kekName({ cmk: { ...cmk, blob: blob(1) }, kek: path.kek })).toBe(kekName(path));

@@ -199,6 +199,20 @@ describe("master key versions and formats", () => {
     expect(await session.generateCmk({ residence: "wrapped" })).toMatchObject({ hmkVersion: 2, wrapFormat: "rfc5649" });
   });
 
+  it("a signing or MAC key in another format than its version's is refused", async () => {
+    const { session, contents } = await rotated();
+    const [old, current] = contents.masterKeys.filter(({ role }) => role === "sign") as [MasterKey, MasterKey];
+    const data = new Uint8Array(1);
+    const mac = (hmk: MasterKey, wrapFormat: "rfc3394" | "rfc5649") =>
+      session.macWithKey({
+        key: { hmkVersion: hmk.version, wrapFormat, blob: wrapKey(wrapFormat, hmk.key, new Uint8Array(32)) },
+        data,
+      });
+    expect(await mac(old, "rfc3394")).toEqual(await mac(current, "rfc5649"));
+    await expect(mac(old, "rfc5649")).rejects.toEqual(refused);
+    await expect(mac(current, "rfc3394")).rejects.toEqual(refused);
+  });
+
   it("a retired seal key verifies; an unknown version is refused", async () => {
     const { session, contents } = await rotated();
     const data = Buffer.from("record");
