@@ -37,8 +37,9 @@ const READ_BYTES = 1024 * 1024;
 export async function encryptFile(
   from: string | URL,
   to: string | URL,
-  options: EncryptOptions & FileOptions,
+  given: EncryptOptions & FileOptions,
 ): Promise<FileResult> {
+  const options = { ...given };
   const plan = planSealing(options);
   let sealer: FrameSealer | undefined;
   const counts = await convert(
@@ -68,10 +69,11 @@ export async function encryptFile(
 export async function decryptFile(
   from: string | URL,
   to: string | URL,
-  options: DecryptOptions & FileOptions,
+  given: DecryptOptions & FileOptions,
 ): Promise<FileResult> {
-  if (options?.out !== undefined) throw new InputError("ERR_INPUT", '"out" is for decrypt, not for files');
-  const plan = planOpening({ signed: "verify-at-end", ...options });
+  const options = { ...given };
+  if (options.out !== undefined) throw new InputError("ERR_INPUT", '"out" is for decrypt, not for files');
+  const plan = planOpening({ ...options, signed: options.signed ?? "verify-at-end" });
   const opener = new FrameOpener(plan, defaultEngine());
   const counts = await convert(
     pathOf(from, "from"),
@@ -119,9 +121,9 @@ async function convert(
         written += chunk.length;
       }
     };
+    const buffer = new Uint8Array(READ_BYTES);
     try {
       let read = 0;
-      const buffer = new Uint8Array(READ_BYTES);
       for (;;) {
         signal?.throwIfAborted();
         const bytes = await readSome(source, buffer, from);
@@ -131,7 +133,6 @@ async function convert(
         onProgress?.({ doneBytes: read, totalBytes: Math.max(totalBytes, read) });
       }
       await write(await worker.final());
-      buffer.fill(0);
       signal?.throwIfAborted();
       await file.commit();
       return { read, written };
@@ -139,6 +140,8 @@ async function convert(
       worker.wipe();
       await file.discard();
       throw error;
+    } finally {
+      buffer.fill(0);
     }
   } finally {
     await source.close();

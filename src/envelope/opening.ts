@@ -12,6 +12,7 @@ import {
   mergeContexts,
   publicContext,
   readContext,
+  readRequired,
   serializeContext,
 } from "../message/context.js";
 import { framesPlaintextBytes } from "../message/frames.js";
@@ -21,6 +22,7 @@ import { MessageParser, type MessagePart } from "../message/parser.js";
 import {
   checkDecryptOptions,
   checkMaxDataKeys,
+  checkOptions,
   type DecryptOptions,
   enforceCommitment,
   maxPlaintext,
@@ -37,12 +39,11 @@ export interface OpeningPlan {
 
 /** Checks and freezes the options, synchronously. @throws InputError ERR_INPUT */
 export function planOpening(given: DecryptOptions): OpeningPlan {
-  checkDecryptOptions(given);
+  checkOptions(given);
   const options = { ...given };
+  checkDecryptOptions(options);
   const demanded = readContext(options.context);
-  for (const key of options.requiredContext ?? []) {
-    if (!(key in demanded)) throw new InputError("ERR_INPUT", `"context" must give a value for the required "${key}"`);
-  }
+  readRequired(options.requiredContext, demanded);
   return { options, demanded, maxPlaintextBytes: maxPlaintext(options), maxDataKeys: checkMaxDataKeys(options) };
 }
 

@@ -74,6 +74,7 @@ export function checkMaxDataKeys(options: CommonOptions): number {
   return wholeNumber(options.maxEncryptedDataKeys, "maxEncryptedDataKeys", 1, MAX_DATA_KEYS, DEFAULT_MAX_DATA_KEYS);
 }
 
+/** Before the options are copied: whatever is read of them is read once. @throws InputError ERR_INPUT */
 export function checkOptions(options: unknown): void {
   if (typeof options !== "object" || options === null) throw new InputError("ERR_INPUT", "expected an options object");
 }
@@ -84,7 +85,6 @@ export function checkEncryptOptions(options: EncryptOptions): {
   frameBytes: number;
   maxDataKeys: number;
 } {
-  checkOptions(options);
   checkKeyring(options.keyring);
   const id = options.suite ?? 0x0478;
   if (id !== 0x0478 && id !== 0x0578) {
@@ -103,7 +103,6 @@ export function checkEncryptOptions(options: EncryptOptions): {
 
 /** @throws InputError ERR_INPUT */
 export function checkDecryptOptions(options: DecryptOptions): void {
-  checkOptions(options);
   if (typeof (options.keyring as Partial<Unwrapper> | undefined)?.unwrapDataKey !== "function") {
     throw new InputError("ERR_INPUT", '"keyring" expected a keyring that can unwrap data keys');
   }

@@ -11,13 +11,14 @@ import {
   type EncryptionContext,
   mergeContexts,
   readContext,
+  readRequired,
   serializeContext,
   splitRequired,
 } from "../message/context.js";
 import { type FrameCounts, footer, framesWireBytes } from "../message/frames.js";
 import { encodeHeaderBody } from "../message/header.js";
 import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
-import { checkEncryptOptions, type EncryptOptions, wholeNumber } from "./options.js";
+import { checkEncryptOptions, checkOptions, type EncryptOptions, wholeNumber } from "./options.js";
 
 /** The header nonce of version 2 (format: "header authentication version 2.0"); frames use 1 and up. */
 const HEADER_NONCE = new Uint8Array(NONCE_BYTES);
@@ -37,10 +38,11 @@ export interface SealingPlan {
 
 /** Checks and freezes the options, synchronously. @throws InputError, LimitError, DecryptError ERR_COMMITMENT_POLICY */
 export function planSealing(given: EncryptOptions): SealingPlan {
-  const { suite, frameBytes, maxDataKeys } = checkEncryptOptions(given);
+  checkOptions(given);
   const options = { ...given };
+  const { suite, frameBytes, maxDataKeys } = checkEncryptOptions(options);
   const context = readContext(options.context);
-  const { stored, required } = splitRequired(context, options.requiredContext);
+  const { stored, required } = splitRequired(context, readRequired(options.requiredContext, context));
   const most = Math.min(frameBytes * MAX_FRAMES, Number.MAX_SAFE_INTEGER);
   const maxPlaintextBytes = wholeNumber(options.plaintextBytes, "plaintextBytes", 0, most, most);
   return { options, suite, frameBytes, maxDataKeys, context, stored, required, maxPlaintextBytes };

@@ -23,8 +23,8 @@ interface Worker {
  */
 export function encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Bytes> {
   const plan = planSealing(options);
-  const sealer = new FrameSealer(plan, defaultEngine(), options.plaintextBytes);
-  return transform(sealer, options.signal);
+  const sealer = new FrameSealer(plan, defaultEngine(), plan.options.plaintextBytes);
+  return transform(sealer, plan.options.signal);
 }
 
 /**
@@ -35,15 +35,17 @@ export function encryptStream(options: EncryptOptions): TransformStream<Uint8Arr
 export function decryptStream(
   options: DecryptOptions,
 ): TransformStream<Uint8Array, Bytes> & { readonly header: Promise<MessageHeader> } {
-  if (options?.out !== undefined) throw new InputError("ERR_INPUT", '"out" is for decrypt: a stream makes its chunks');
   const plan = planOpening(options);
+  if (plan.options.out !== undefined) {
+    throw new InputError("ERR_INPUT", '"out" is for decrypt: a stream makes its chunks');
+  }
   let settle: { resolve(header: MessageHeader): void; reject(reason: unknown): void } | undefined;
   const header = new Promise<MessageHeader>((resolve, reject) => {
     settle = { resolve, reject };
   });
   header.catch(() => undefined); // whoever awaits it sees the failure; whoever does not sees the stream's
   const opener = new FrameOpener(plan, defaultEngine(), (opening) => settle?.resolve(publicHeader(opening.header)));
-  const stream = transform(opener, options.signal, (reason) => settle?.reject(reason));
+  const stream = transform(opener, plan.options.signal, (reason) => settle?.reject(reason));
   return Object.assign(stream, { header });
 }
 

@@ -106,16 +106,26 @@ export function mergeContexts(context: EncryptionContext, more: EncryptionContex
   return contextOf([...Object.entries(context), ...Object.entries(more)]);
 }
 
-/** Splits off the pairs that are bound but not stored. @throws InputError ERR_INPUT where one is missing */
+/**
+ * Reads the names of a caller's required pairs, once: each must be in `context`.
+ * @throws InputError ERR_INPUT
+ */
+export function readRequired(given: unknown, context: EncryptionContext): readonly string[] {
+  if (given === undefined) return [];
+  const names: unknown[] = Array.isArray(given) ? [...given] : [undefined];
+  return names.map((name) => {
+    if (typeof name !== "string") throw new InputError("ERR_INPUT", '"requiredContext" expected an array of strings');
+    if (name in context) return name;
+    throw new InputError("ERR_INPUT", `"requiredContext" names "${name}", which "context" lacks`);
+  });
+}
+
+/** Splits off the pairs that are bound but not stored. */
 export function splitRequired(
   context: EncryptionContext,
-  required: readonly string[] | undefined,
+  required: readonly string[],
 ): { stored: EncryptionContext; required: EncryptionContext } {
-  if (required === undefined || required.length === 0) return { stored: context, required: NO_PAIRS };
-  for (const key of required) {
-    if (typeof key !== "string") throw new InputError("ERR_INPUT", '"requiredContext" expected an array of strings');
-    if (!(key in context)) throw new InputError("ERR_INPUT", `"requiredContext" names "${key}", which "context" lacks`);
-  }
+  if (required.length === 0) return { stored: context, required: NO_PAIRS };
   const entries = Object.entries(context);
   return {
     stored: contextOf(entries.filter(([key]) => !required.includes(key))),

@@ -52,7 +52,13 @@ export function finalFrame(plaintextBytes: number): FrameLayout {
 }
 
 /** Writes what stands before a frame's ciphertext: mark, sequence number, nonce (the number, left-padded), length. */
-export function writeFramePrefix(dst: Uint8Array, at: number, sequence: number, final: boolean, layout: FrameLayout): void {
+export function writeFramePrefix(
+  dst: Uint8Array,
+  at: number,
+  sequence: number,
+  final: boolean,
+  layout: FrameLayout,
+): void {
   if (final) {
     writeU32(dst, at, FINAL_FRAME_MARK);
     writeU32(dst, at + 4, sequence);
@@ -102,4 +108,3 @@ export function checkSequence(found: number, expected: number, offset: number): 
 export function footer(signature: Uint8Array): Bytes {
   return concat(Uint8Array.of(signature.length >>> 8, signature.length), signature);
 }
-

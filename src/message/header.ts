@@ -46,9 +46,13 @@ export interface ParsedHeader extends MessageHeader {
 
 /** An encrypted data key's wire form. @throws InputError, LimitError */
 function encodeDataKey(key: EncryptedDataKey): Bytes {
-  const fields = [utf8(key.providerId, "an encrypted data key's provider id"), key.providerInfo, key.ciphertext];
+  const { providerId, providerInfo, ciphertext } = key;
+  if (typeof providerId !== "string" || !(providerInfo instanceof Uint8Array) || !(ciphertext instanceof Uint8Array)) {
+    const expected = "expected a text as provider id, a Uint8Array as provider info and as ciphertext";
+    throw new InputError("ERR_INPUT", `an encrypted data key: ${expected}`);
+  }
+  const fields = [utf8(providerId, "an encrypted data key's provider id"), providerInfo, ciphertext];
   for (const field of fields) {
-    if (!(field instanceof Uint8Array)) throw new InputError("ERR_INPUT", "an encrypted data key's fields are bytes");
     if (field.length > MAX_FIELD_BYTES) {
       throw new LimitError(
         "ERR_LIMIT_HEADER",

@@ -264,7 +264,9 @@ function* parseFrames(
       end += wireBytes;
     }
     const atFinal = input.available >= end + 4 && input.u32(end) === FINAL_FRAME_MARK;
-    const finalBytes = atFinal ? yield* readFinal(input, end, sequence, frameBytes, limits, regularFrames > 0) : undefined;
+    const finalBytes = atFinal
+      ? yield* readFinal(input, end, sequence, frameBytes, limits, regularFrames > 0)
+      : undefined;
     if (finalBytes !== undefined) end += finalFrame(finalBytes).wireBytes;
     yield { kind: "frames", firstSequence, frameBytes, regularFrames, finalBytes, wire: input.take(end) };
     if (finalBytes !== undefined) return;
