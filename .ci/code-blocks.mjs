@@ -22,7 +22,9 @@ for (const file of process.argv.slice(2)) {
     for (const time of ["first", "second"]) {
       const printed = execFileSync(process.execPath, [`${name}.mjs`], { encoding: "utf8" }).trimEnd();
       if (expected === "" || expected !== printed) {
-        throw new Error(`${name}, ${time} run: printed ${JSON.stringify(printed)}, the page says ${JSON.stringify(expected)}`);
+        throw new Error(
+          `${name}, ${time} run: printed ${JSON.stringify(printed)}, the page says ${JSON.stringify(expected)}`,
+        );
       }
     }
     ran++;

@@ -10,7 +10,12 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { buildClient, CommitmentPolicy, RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from "@aws-crypto/client-node";
+import {
+  buildClient,
+  CommitmentPolicy,
+  RawAesKeyringNode,
+  RawAesWrappingSuiteIdentifier,
+} from "@aws-crypto/client-node";
 import {
   decryptFile,
   decryptRange,
@@ -86,7 +91,7 @@ async function generate(file, bytes) {
 function kekOf(message) {
   const mine = inspect(message).encryptedDataKeys.find(({ providerId }) => providerId === "keyladder");
   const info = Buffer.from(mine?.providerInfo ?? []);
-  return `kek ${info.subarray(33, 49).toString("hex")} v${info.readUInt32BE(49)}`;
+  return `${info.subarray(33, 49).toString("hex")} v${info.readUInt32BE(49)}`;
 }
 
 /** @param {string} folder */
@@ -113,7 +118,11 @@ async function demo(folder) {
       bytes += chunk.length;
     });
     const start = performance.now();
-    await pipeline(files, encryptStream({ keyring: ladder.keyring("sources"), context: { what: "sources" } }), createWriteStream(path("sources.encrypted")));
+    await pipeline(
+      files,
+      encryptStream({ keyring: ladder.keyring("sources"), context: { what: "sources" } }),
+      createWriteStream(path("sources.encrypted")),
+    );
     line("sealed", `${size(bytes)} in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     const received = createHash("sha256");
     await pipeline(createReadStream(path("sources.encrypted")), decryptStream({ keyring: ladder.keyring() }), received);
@@ -125,7 +134,9 @@ async function demo(folder) {
     const sealed = await timed("sealed", LARGE_BYTES, () =>
       encryptFile(path("large"), path("large.encrypted"), { keyring: ladder.keyring("large") }),
     );
-    await timed("opened", LARGE_BYTES, () => decryptFile(path("large.encrypted"), path("opened"), { keyring: ladder.keyring() }));
+    await timed("opened", LARGE_BYTES, () =>
+      decryptFile(path("large.encrypted"), path("opened"), { keyring: ladder.keyring() }),
+    );
     must((await digestOf(path("large"))) === (await digestOf(path("opened"))), "the large file came back changed");
     line("compared", `the same; ${size(sealed.messageBytes - sealed.plaintextBytes)} of message around it`);
     const middle = await decryptRange(path("large.encrypted"), LARGE_BYTES / 2, 16, { keyring: ladder.keyring() });
@@ -136,13 +147,22 @@ async function demo(folder) {
     const rotated = await ladder.keys.rotate("sources");
     const after = await ladder.encrypt("sealed after", { key: "sources" });
     const [old, fresh] = [await ladder.decrypt(before), await ladder.decrypt(after)];
-    must(old.text() === "sealed before" && fresh.text() === "sealed after", "a message did not open after the rotation");
-    line("sources", `v${sources.keyVersion} -> v${rotated.keyVersion}; the old message opens under v${old.keyVersion}, the new under v${fresh.keyVersion}`);
+    must(
+      old.text() === "sealed before" && fresh.text() === "sealed after",
+      "a message did not open after the rotation",
+    );
+    line(
+      "sources",
+      `v${sources.keyVersion} -> v${rotated.keyVersion}; the old message opens under v${old.keyVersion}, the new under v${fresh.keyVersion}`,
+    );
 
     say("\nThe AWS Encryption SDK opens what the ladder sealed, by a second master both know");
     const shared = randomBytes(32);
     const text = "sealed by keyladder, opened by the AWS Encryption SDK";
-    const both = multiKeyring(ladder.keyring("sources"), rawAesKeyring({ namespace: "demo", name: "shared", key: shared }));
+    const both = multiKeyring(
+      ladder.keyring("sources"),
+      rawAesKeyring({ namespace: "demo", name: "shared", key: shared }),
+    );
     const message = await encrypt(text, { keyring: both, context: { purpose: "interop" } });
     const aws = new RawAesKeyringNode({
       keyNamespace: "demo",
@@ -155,7 +175,8 @@ async function demo(folder) {
     line("@aws-crypto/client-node", JSON.stringify(plaintext.toString()));
 
     say("\nThe ladder");
-    const dek = (/** @type {Uint8Array} */ sealedMessage) => `dek of message ${Buffer.from(inspect(sealedMessage).messageId).toString("hex").slice(0, 16)}…`;
+    const dek = (/** @type {Uint8Array} */ sealedMessage) =>
+      `dek  of message ${Buffer.from(inspect(sealedMessage).messageId).toString("hex").slice(0, 16)}…`;
     const head = async (/** @type {string} */ name) => (await readFile(path(name))).subarray(0, 4096);
     say(`hmk  ${info.hsm[0]?.label}`);
     for (const [key, messages] of /** @type {const} */ ([
@@ -163,10 +184,11 @@ async function demo(folder) {
       [large, [await head("large.encrypted")]],
     ])) {
       say(`└─ cmk  ${key.keyId}  ${key.alias}  v${key.keyVersion}  ${key.protection}`);
-      const byKek = Map.groupBy?.(messages, kekOf) ?? new Map(messages.map((one) => [kekOf(one), messages.filter((other) => kekOf(other) === kekOf(one))]));
-      for (const [kek, under] of byKek) {
-        say(`   └─ ${kek}`);
-        for (const one of under) say(`      └─ ${dek(one)}`);
+      for (const kek of (await ladder.keys.tree(key.keyId)).keks) {
+        say(`   └─ kek  ${kek.kekId}  v${kek.version}  ${kek.state}`);
+        const name = `${kek.kekId} v${kek.version}`;
+        for (const one of messages.filter((sealedMessage) => kekOf(sealedMessage) === name))
+          say(`      └─ ${dek(one)}`);
       }
     }
     const store = await stat(path("store.db"));

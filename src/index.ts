@@ -15,6 +15,9 @@ export { type ReencryptOptions, reencrypt } from "./envelope/reencrypt.js";
 export { decryptStream, encryptStream } from "./envelope/stream.js";
 export * as errors from "./errors.js";
 export { type ErrorCode, KeyladderError } from "./errors.js";
+export type { Hsm } from "./hsm/port.js";
+export { type SoftwareHsmOptions, softwareHsm } from "./hsm/software/driver.js";
+export type { Secret } from "./hsm/software/secret.js";
 export { type CacheOptions, cachingKeyring } from "./keyring/cache.js";
 export { multiKeyring } from "./keyring/multi.js";
 export type {
@@ -27,6 +30,15 @@ export type {
 } from "./keyring/port.js";
 export { type RawAesKeyringOptions, rawAesKeyring } from "./keyring/raw-aes.js";
 export { type RawRsaKeyringOptions, type RsaPadding, rawRsaKeyring } from "./keyring/raw-rsa.js";
+export type { KeyInfo, KeyVersionInfo } from "./kms/info.js";
+export type { Keys } from "./kms/keys.js";
+export type { Listing } from "./kms/listing.js";
+export type { CreateKey, KeyFilter, KeyRef } from "./kms/options.js";
+export type { KeyState } from "./kms/state.js";
+export type { KeyTree } from "./kms/tree.js";
+export { type Ladder, type LadderInfo, type LadderKeys, type LadderOptions, openLadder } from "./ladder.js";
 export type { EncryptionContext } from "./message/context.js";
 export type { EncryptedDataKey, MessageHeader } from "./message/header.js";
 export type { SuiteId, WritableSuiteId } from "./message/suites.js";
+export type { Store } from "./store/port.js";
+export { type SqliteStoreOptions, sqliteStore } from "./store/sqlite.js";

@@ -13,13 +13,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   message: [],
   "atomic-file.ts": [],
   "duration.ts": [],
+  "work.ts": [],
   engine: ["message"],
-  keyring: ["message", "engine", "kms", "duration.ts"],
-  hsm: ["engine", "atomic-file.ts"],
+  keyring: ["message", "engine", "kms", "hsm/port.ts", "duration.ts"],
+  hsm: ["work.ts", "atomic-file.ts"],
   store: ["atomic-file.ts"],
   kms: ["hsm/port.ts", "store/port.ts", "message", "engine", "duration.ts"],
   envelope: ["message", "engine", "keyring", "pool", "atomic-file.ts"],
-  "ladder.ts": ["envelope", "keyring", "kms", "hsm/port.ts", "store/port.ts", "engine", "message", "duration.ts"],
+  "ladder.ts": [
+    "envelope",
+    "keyring",
+    "kms",
+    "hsm/port.ts",
+    "store/port.ts",
+    "engine",
+    "message",
+    "duration.ts",
+    "work.ts",
+  ],
   "insecure.ts": ["engine"],
   "index.ts": ["*"],
   cli: ["index.ts", "atomic-file.ts"],
@@ -69,6 +80,18 @@ function importsOf(file: string): Import[] {
   return found;
 }
 
+/** What loading a file loads: everything but `import()`. */
+function staticImportsOf(file: string): Import[] {
+  if (!file.endsWith(".ts")) return [];
+  const dynamic = new Set(
+    [...readFileSync(join(SRC, file), "utf8").matchAll(/import\(\s*"([^"]+)"/g)].map((m) => m[1]),
+  );
+  return importsOf(file).filter(
+    ({ target }) =>
+      ![...dynamic].some((name) => target.endsWith(`${name}`.replace(/^[./]+/, "").replace(/\.js$/, ".ts"))),
+  );
+}
+
 const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[0] as string) : file);
 
 describe("architecture", () => {
@@ -106,6 +129,15 @@ describe("architecture", () => {
     };
     for (const file of files) visit(file, []);
     expect(cycles).toEqual([]);
+  });
+
+  it("loads no dependency for whoever only imports the index", () => {
+    const reached = new Set(["index.ts"]);
+    for (const file of reached) {
+      for (const { target, typeOnly } of staticImportsOf(file)) if (!typeOnly) reached.add(target);
+    }
+    expect(reached.size).toBeGreaterThan(20);
+    expect([...reached].filter((target) => !target.endsWith(".ts") && !target.startsWith("node:"))).toEqual([]);
   });
 
   it("keeps each driver in one room", () => {

@@ -3,14 +3,14 @@
  * Each message still has its own id and derived key. Concurrent misses share one request.
  */
 
-import { concat, lp16, lp32, u16, utf8 } from "../bytes.js";
+import { concat, EMPTY, lp16, lp32, u16, utf8 } from "../bytes.js";
 import { type Duration, parseDuration } from "../duration.js";
 import { shareDataKey } from "../engine/data-key.js";
 import { sha512Text } from "../engine/primitives.js";
 import { InputError } from "../errors.js";
 import { PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
 import { checkKeyring } from "./multi.js";
-import type { GeneratedDataKey, Keyring, UnwrappedDataKey, Unwrapper, UnwrapRequest, WrapRequest } from "./port.js";
+import type { GeneratedDataKey, Keyring, UnwrappedDataKey, UnwrapRequest, WrapRequest } from "./port.js";
 
 export interface CacheOptions {
   /** How long a data key may serve, from its making or unwrapping. */
@@ -50,8 +50,11 @@ interface Entry<T extends Cached> {
 export function cachingKeyring(keyring: Keyring, options: CacheOptions): Keyring {
   checkKeyring(keyring);
   const cache = new DataKeyCache(options);
-  const identity = () => new Uint8Array(0);
-  return { ...cache.unwrapper(keyring, identity), ...cache.generator(keyring, identity) };
+  return {
+    generateDataKey: (request) => cache.generate(EMPTY, request, (shared) => keyring.generateDataKey(shared)),
+    wrapDataKey: (request) => keyring.wrapDataKey(request),
+    unwrapDataKey: (request) => cache.unwrap(EMPTY, request, (shared) => keyring.unwrapDataKey(shared)),
+  };
 }
 
 /** The cache itself: one may serve many keyrings, told apart by their identities. */
@@ -81,31 +84,30 @@ export class DataKeyCache {
     return { hits: this.#hits, misses: this.#misses };
   }
 
-  /** `keyring`'s sealing half, cached. `identity` tells keys and their versions apart; it is asked at each request. */
-  generator(keyring: Keyring, identity: () => Uint8Array): Pick<Keyring, "generateDataKey" | "wrapDataKey"> {
-    return {
-      generateDataKey: async (request) => {
-        const bytes = request.plaintextBytes;
-        const cacheable =
-          bytes !== undefined && bytes <= this.#limits.maxBytes && !(PUBLIC_KEY_CONTEXT_KEY in request.context);
-        if (!cacheable) return keyring.generateDataKey(request);
-        const id = cacheId("seal", identity(), request);
-        const generate = (shared: WrapRequest) => keyring.generateDataKey(shared);
-        return (await this.#get(id, bytes, request, generate)) ?? generate(request);
-      },
-      wrapDataKey: (request) => keyring.wrapDataKey(request),
-    };
+  /**
+   * `fetch`'s data key, or one fetched before for the same identity, suite and context.
+   * @param identity tells keyrings, keys and their versions apart
+   */
+  async generate(
+    identity: Uint8Array,
+    request: WrapRequest,
+    fetch: (shared: WrapRequest) => Promise<GeneratedDataKey>,
+  ): Promise<GeneratedDataKey> {
+    const bytes = request.plaintextBytes;
+    const countable = bytes !== undefined && bytes <= this.#limits.maxBytes;
+    if (!countable || PUBLIC_KEY_CONTEXT_KEY in request.context) return fetch(request);
+    return (await this.#get(cacheId("seal", identity, request), bytes, request, fetch)) ?? fetch(request);
   }
 
-  /** `keyring`'s opening half, cached. "Not mine" is not remembered. */
-  unwrapper(keyring: Unwrapper, identity: () => Uint8Array): Unwrapper {
-    return {
-      unwrapDataKey: async (request) => {
-        const id = cacheId("open", identity(), request);
-        const { encryptedDataKeys } = request;
-        return this.#get(id, undefined, request, (shared) => keyring.unwrapDataKey({ ...shared, encryptedDataKeys }));
-      },
-    };
+  /** As `generate`, also for the same encrypted data keys. "Not mine" is not remembered. */
+  async unwrap(
+    identity: Uint8Array,
+    request: UnwrapRequest,
+    fetch: (shared: UnwrapRequest) => Promise<UnwrappedDataKey | undefined>,
+  ): Promise<UnwrappedDataKey | undefined> {
+    const { encryptedDataKeys } = request;
+    const id = cacheId("open", identity, request);
+    return this.#get(id, undefined, request, (shared) => fetch({ ...shared, encryptedDataKeys }));
   }
 
   /** Forgets and wipes everything; what is being fetched now is not kept either. */

@@ -2,7 +2,8 @@
 
 import { type KeyObject, randomFillSync, timingSafeEqual } from "node:crypto";
 import { label, wipe } from "../../bytes.js";
-import { type HsmError, InputError } from "../../errors.js";
+import { HsmError, InputError } from "../../errors.js";
+import { Work } from "../../work.js";
 import type {
   CmkLocation,
   HmkRole,
@@ -24,7 +25,6 @@ import { checkAlgorithm, importSigningKey, makeSigningKey, signWith } from "./si
 import { KEY_BYTES } from "./token-contents.js";
 import type { LoadedToken, TokenFile } from "./token-file.js";
 import { TokenState } from "./token-state.js";
-import { Work } from "./work.js";
 
 /** The format of every new wrap under this token. */
 const WRAP_FORMAT: WrapFormat = "rfc5649";
@@ -39,7 +39,7 @@ const WARNINGS: readonly string[] = Object.freeze([
 type MacRole = "seal" | "audit";
 
 export class SoftwareSession implements HsmSession {
-  readonly #work = new Work();
+  readonly #work = new Work(() => new HsmError("ERR_HSM_UNAVAILABLE", "the token is closed"));
   readonly #cache = new KeyCache();
   readonly #token: TokenState;
 

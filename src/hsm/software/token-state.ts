@@ -3,11 +3,11 @@
 import { type KeyObject, randomFillSync } from "node:crypto";
 import { type Bytes, constantTimeEqual, toHex } from "../../bytes.js";
 import { HsmError } from "../../errors.js";
+import type { Work } from "../../work.js";
 import type { HmkRole } from "../port.js";
 import { refused } from "./requests.js";
 import { freshKey, type MasterKey, OBJECT_ID_BYTES, type ResidentCmk, type TokenContents } from "./token-contents.js";
 import type { LoadedToken, TokenFile } from "./token-file.js";
-import type { Work } from "./work.js";
 
 export class TokenState {
   readonly #file: TokenFile;

@@ -1,15 +1,19 @@
-/** Work under way in a session: counted, so that closing waits for it, and refused once closing began. */
-
-import { HsmError } from "../../errors.js";
+/** Work under way: counted, so that closing waits for it, and refused once closing began. Imports nothing. */
 
 export class Work {
+  readonly #closedError: () => Error;
   readonly #underWay = new Set<Promise<unknown>>();
   #lastExclusive: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  /** Runs `fn` unless closed. @throws HsmError ERR_HSM_UNAVAILABLE */
+  /** @param closedError what work after closing is refused with */
+  constructor(closedError: () => Error) {
+    this.#closedError = closedError;
+  }
+
+  /** Runs `fn` unless closed. */
   async run<T>(fn: () => T | Promise<T>): Promise<T> {
-    if (this.#closing !== undefined) throw new HsmError("ERR_HSM_UNAVAILABLE", "the token is closed");
+    if (this.#closing !== undefined) throw this.#closedError();
     const running = (async () => fn())();
     this.#underWay.add(running);
     try {
@@ -27,7 +31,7 @@ export class Work {
   }
 
   /** Refuses new work, waits for what is under way, then calls `release` once. Idempotent. */
-  close(release: () => void): Promise<void> {
+  close(release: () => void | Promise<void>): Promise<void> {
     this.#closing ??= Promise.allSettled(this.#underWay).then(release);
     return this.#closing;
   }
