@@ -63,7 +63,11 @@ export function gcm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plainte
 }
 
 /** Message key and commitment. */
-export function forgeKeys(suite: Suite, dataKey: Uint8Array, messageId: Uint8Array): { key: Buffer; commitment: Buffer } {
+export function forgeKeys(
+  suite: Suite,
+  dataKey: Uint8Array,
+  messageId: Uint8Array,
+): { key: Buffer; commitment: Buffer } {
   const id = int(suite.id, 2);
   const derive = (salt: Uint8Array, info: Uint8Array, bytes: number) =>
     Buffer.from(hkdfSync(suite.kdf as string, dataKey, salt, info, bytes));
@@ -144,7 +148,8 @@ function forgeBody({ plaintext, frameBytes, emptyFinal }: Forgery, key: Uint8Arr
 }
 
 function forgeSigner(curve: "p256" | "p384"): { publicKey: string; sign(bytes: Uint8Array): Buffer } {
-  const [namedCurve, hash] = curve === "p256" ? (["prime256v1", "sha256"] as const) : (["secp384r1", "sha384"] as const);
+  const [namedCurve, hash] =
+    curve === "p256" ? (["prime256v1", "sha256"] as const) : (["secp384r1", "sha384"] as const);
   const pair: { privateKey: KeyObject; publicKey: KeyObject } = generateKeyPairSync("ec", { namedCurve });
   const { x, y } = pair.publicKey.export({ format: "jwk" });
   const point = Buffer.concat([Buffer.from([4]), Buffer.from(`${x}`, "base64url"), Buffer.from(`${y}`, "base64url")]);

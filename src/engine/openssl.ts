@@ -2,6 +2,7 @@
 
 import { createCipheriv, createDecipheriv, hash as digest } from "node:crypto";
 import { ascii, type Bytes, concat, copyOf, u16, wipe } from "../bytes.js";
+import { InputError } from "../errors.js";
 import {
   type BodyAad,
   bodyAad,
@@ -96,7 +97,7 @@ function derive(
 class OpensslMessageKey implements MessageKey {
   readonly commitment: Bytes | undefined;
   readonly #gcm: GcmName;
-  readonly #key: Bytes;
+  #key: Bytes | undefined;
 
   constructor(gcm: GcmName, key: Bytes, commitment: Bytes | undefined) {
     this.#gcm = gcm;
@@ -105,13 +106,13 @@ class OpensslMessageKey implements MessageKey {
   }
 
   sealHeader(nonce: Uint8Array, aad: Uint8Array): Uint8Array {
-    const cipher = createCipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad);
+    const cipher = createCipheriv(this.#gcm, this.#live(), nonce, AUTH).setAAD(aad);
     cipher.final();
     return cipher.getAuthTag();
   }
 
   openHeader(nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): boolean {
-    const decipher = createDecipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad).setAuthTag(tag);
+    const decipher = createDecipheriv(this.#gcm, this.#live(), nonce, AUTH).setAAD(aad).setAuthTag(tag);
     return verifies(decipher);
   }
 
@@ -121,7 +122,7 @@ class OpensslMessageKey implements MessageKey {
       const { wireAt, plainAt, layout } = frame;
       writeFramePrefix(dst, wireAt, frame.sequence, frame.final, layout);
       const nonceAt = wireAt + layout.nonceAt;
-      const cipher = createCipheriv(this.#gcm, this.#key, dst.subarray(nonceAt, nonceAt + NONCE_BYTES), AUTH);
+      const cipher = createCipheriv(this.#gcm, this.#live(), dst.subarray(nonceAt, nonceAt + NONCE_BYTES), AUTH);
       cipher.setAAD(frame.aad);
       const ciphertextAt = wireAt + layout.ciphertextAt;
       dst.set(cipher.update(src.subarray(plainAt, plainAt + layout.plaintextBytes)), ciphertextAt);
@@ -158,6 +159,13 @@ class OpensslMessageKey implements MessageKey {
 
   wipe(): void {
     wipe(this.#key);
+    this.#key = undefined;
+  }
+
+  /** A wiped key must not seal: it would be all zeros. @throws InputError ERR_CLOSED */
+  #live(): Bytes {
+    if (this.#key === undefined) throw new InputError("ERR_CLOSED", "this message key was already wiped");
+    return this.#key;
   }
 
   /** Deciphers into memory of its own; `dst` is written only after the tag verified. */
@@ -169,7 +177,7 @@ class OpensslMessageKey implements MessageKey {
     dst: Uint8Array,
     at: number,
   ): boolean {
-    const decipher = createDecipheriv(this.#gcm, this.#key, nonce, AUTH).setAAD(aad).setAuthTag(tag);
+    const decipher = createDecipheriv(this.#gcm, this.#live(), nonce, AUTH).setAAD(aad).setAuthTag(tag);
     const plaintext = decipher.update(ciphertext);
     if (!verifies(decipher)) {
       wipe(plaintext);

@@ -208,6 +208,7 @@ export class FrameOpener {
   readonly #onHeader: (opening: Opening) => void;
   #opening: Opening | undefined;
   #plaintextBytes = 0;
+  #wiped = false;
   /** The last frame of a signed message, until the signature is verified. */
   #held: Bytes | undefined;
 
@@ -247,6 +248,7 @@ export class FrameOpener {
 
   /** Lets go of keys and held plaintext. Idempotent. */
   wipe(): void {
+    this.#wiped = true;
     this.#opening?.end();
     wipe(this.#held);
     this.#held = undefined;
@@ -269,6 +271,7 @@ export class FrameOpener {
       throw new DecryptError("ERR_SIGNED_STREAM", `the message is signed: ${hint}`);
     }
     this.#opening = await startOpening(this.#plan, header, this.#engine);
+    if (this.#wiped) this.#opening.end(); // cancelled while the keyring was asked
     this.#onHeader(this.#opening);
   }
 

@@ -36,9 +36,15 @@ export async function decryptRange(
   options: DecryptOptions,
 ): Promise<ReturnType<typeof Uint8Array.of>> {
   const most = Number.MAX_SAFE_INTEGER;
-  const start = wholeNumber(offset, "offset", 0, most, 0);
-  const opened = await openRange(file, options);
-  return new Uint8Array(await opened.slice(start, start + wholeNumber(length, "length", 0, most, 0)));
+  const start = wholeNumber(offset, "offset", 0, most, Number.NaN);
+  const end = start + wholeNumber(length, "length", 0, most, Number.NaN);
+  if (Number.isNaN(end)) throw new InputError("ERR_INPUT", '"offset" and "length" expected whole numbers');
+  const { source, opening } = await openFrames(file, options);
+  try {
+    return new Uint8Array(await source.slice(start, end));
+  } finally {
+    opening.end();
+  }
 }
 
 /**
@@ -48,10 +54,17 @@ export async function decryptRange(
  * @throws FormatError ERR_TRUNCATED, ERR_FORMAT · DecryptError ERR_SIGNED_STREAM, ERR_DECRYPT · InputError for
  * non-framed messages · as `decrypt`
  */
-export async function openRange(
+export async function openRange(source: string | URL | RangeSource, options: DecryptOptions): Promise<OpenedRange> {
+  return (await openFrames(source, options)).source;
+}
+
+type OpenedRange = RangeSource & { readonly header: MessageHeader };
+
+/** The range, and what holds its key. */
+async function openFrames(
   source: string | URL | RangeSource,
   options: DecryptOptions,
-): Promise<RangeSource & { readonly header: MessageHeader }> {
+): Promise<{ source: OpenedRange; opening: Opening }> {
   const plan = planOpening(options);
   const bytes = await sourceOf(source);
   const header = await readHeader(bytes, plan);
@@ -67,8 +80,13 @@ export async function openRange(
   if (plaintextBytes > plan.maxPlaintextBytes) throw plaintextLimit(plan);
   const opening = await startOpening(plan, header, defaultEngine());
   const frames = new FrameReader(bytes, opening, counts);
-  await frames.read(counts.regularFrames + 1, counts.regularFrames + 1);
-  return {
+  try {
+    await frames.read(counts.regularFrames + 1, counts.regularFrames + 1);
+  } catch (error) {
+    opening.end();
+    throw error;
+  }
+  const range: OpenedRange = {
     header: publicHeader(header),
     byteLength: plaintextBytes,
     async slice(start, end) {
@@ -81,6 +99,7 @@ export async function openRange(
       return plaintext.buffer.slice(from - at, to - at);
     },
   };
+  return { source: range, opening };
 }
 
 async function sourceOf(source: string | URL | RangeSource): Promise<RangeSource> {

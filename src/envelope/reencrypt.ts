@@ -18,8 +18,8 @@ export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
 /**
  * Opens `message` and seals its plaintext anew (ladder rule 1: a header is never tagged twice under one data key, so
  * there is no cheaper way). `context` is demanded of the old message as in `decrypt`; the new one keeps every pair of
- * the old. Frame length and signing stay as they are unless named. For large data pipe `decryptStream` into
- * `encryptStream`.
+ * the old, and stores none that the old one bound without storing unless `requiredContext` says so. Frame length and
+ * signing stay as they are unless named. For large data pipe `decryptStream` into `encryptStream`.
  * @returns a fresh array
  * @throws what `decrypt` and `encrypt` throw
  */
@@ -34,6 +34,7 @@ export async function reencrypt(message: Uint8Array, options: ReencryptOptions):
   );
   try {
     const signs = [0x0578, 0x0378, 0x0346, 0x0214].includes(opened.suite);
+    const unstored = Object.keys(opened.context).filter((key) => !(key in header.context));
     const frames = frameBytes ?? (header.frameBytes === 0 ? undefined : header.frameBytes);
     return await sealMessage(
       opened.plaintext,
@@ -42,7 +43,7 @@ export async function reencrypt(message: Uint8Array, options: ReencryptOptions):
         keyring: to,
         context: opened.context,
         suite: suite ?? (signs ? 0x0578 : 0x0478),
-        ...(requiredContext === undefined ? {} : { requiredContext }),
+        requiredContext: requiredContext ?? unstored,
         ...(frames === undefined ? {} : { frameBytes: frames }),
         ...(plaintextBytes === undefined ? {} : { plaintextBytes }),
       },

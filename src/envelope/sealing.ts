@@ -177,6 +177,7 @@ export class FrameSealer {
   #heldBytes = 0;
   #sequence = 1;
   #plaintextBytes = 0;
+  #wiped = false;
 
   /** @param expectedBytes where the whole length is known ahead */
   constructor(plan: SealingPlan, engine: Engine, expectedBytes?: number) {
@@ -244,6 +245,7 @@ export class FrameSealer {
 
   /** Lets go of keys and held plaintext. Idempotent. */
   wipe(): void {
+    this.#wiped = true;
     this.#sealing?.end();
     this.#held.fill(0);
     this.#heldBytes = 0;
@@ -253,6 +255,7 @@ export class FrameSealer {
     this.#plan.options.signal?.throwIfAborted();
     if (this.#sealing === undefined) {
       this.#sealing = await startSealing(this.#plan, this.#expectedBytes, this.#engine);
+      if (this.#wiped) this.#sealing.end(); // cancelled while the keyring was asked
       out.push(this.#sealing.header);
     }
     return this.#sealing;
