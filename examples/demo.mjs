@@ -112,18 +112,18 @@ async function demo(folder) {
 
     say("\nThe project's own sources, as one stream");
     const sent = createHash("sha256");
-    let bytes = 0;
-    const files = archive(source, (chunk) => {
+    let sourceBytes = 0;
+    const tree = archive(source, (chunk) => {
       sent.update(chunk);
-      bytes += chunk.length;
+      sourceBytes += chunk.length;
     });
     const start = performance.now();
     await pipeline(
-      files,
+      tree,
       encryptStream({ keyring: ladder.keyring("sources"), context: { what: "sources" } }),
       createWriteStream(path("sources.encrypted")),
     );
-    line("sealed", `${size(bytes)} in ${((performance.now() - start) / 1000).toFixed(2)} s`);
+    line("sealed", `${size(sourceBytes)} in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     const received = createHash("sha256");
     await pipeline(createReadStream(path("sources.encrypted")), decryptStream({ keyring: ladder.keyring() }), received);
     must(received.digest("hex") === sent.digest("hex"), "the sources came back changed");
@@ -191,8 +191,9 @@ async function demo(folder) {
           say(`      └─ ${dek(one)}`);
       }
     }
-    const store = await stat(path("store.db"));
-    say(`\n${size(store.size)} of store, no key in it readable without the token`);
+    const files = await Promise.all(["store.db", "store.db-wal"].map((name) => stat(path(name))));
+    const bytes = files.reduce((sum, file) => sum + file.size, 0);
+    say(`\n${size(bytes)} of store, no key in it readable without the token`);
   } finally {
     await ladder.close();
   }
