@@ -3,7 +3,7 @@
 import { toHex } from "../bytes.js";
 import { KeyNotFoundError } from "../errors.js";
 import type { KmsCore } from "./core.js";
-import { ALIAS, KEY, type KeyValues, TENANT } from "./fields.js";
+import { ALIAS, type AliasValues, KEY, type KeyValues, TENANT } from "./fields.js";
 import { keyIdText, nameId, parseKeyRef, STORE_WIDE, tenantIdOf } from "./ids.js";
 import { RECORD_TYPES } from "./record.js";
 import { tampered, type VaultRecord } from "./vault.js";
@@ -43,13 +43,8 @@ export class Catalog {
     return this.#core.memory.remember(`id ${tenant}:${name}`, () => this.#loadById(id, tenant, name));
   }
 
-  /** The id an alias stands for; undefined where there is no such alias, or it was removed. */
-  async aliasTarget(tenantId: Uint8Array, alias: string): Promise<Uint8Array | undefined> {
-    return (await this.alias(tenantId, alias))?.values.keyId;
-  }
-
-  /** The record of an alias, also of a removed one. */
-  async alias(tenantId: Uint8Array, alias: string) {
+  /** The record of an alias; a removed one has no key. */
+  async alias(tenantId: Uint8Array, alias: string): Promise<VaultRecord<AliasValues> | undefined> {
     const { vault } = this.#core;
     const record = await vault.get(ALIAS, tenantId, nameId(vault.storeId, tenantId, RECORD_TYPES.alias, alias));
     if (record !== undefined && record.values.name !== alias) throw tampered("an alias record of another name");
@@ -71,7 +66,7 @@ export class Catalog {
     if (id !== undefined) return this.#loadById(id, tenant, ref);
     const tenantId = await this.tenantId(tenant);
     if (tenantId === undefined || alias === undefined) return undefined;
-    const target = await this.aliasTarget(tenantId, alias);
+    const target = (await this.alias(tenantId, alias))?.values.keyId;
     if (target === undefined) return undefined;
     const key = await this.#loadById(target, tenant, ref);
     if (key === undefined) throw tampered("an alias of a key that is gone");

@@ -5,7 +5,7 @@ import { KeyStateError } from "../errors.js";
 import type { CmkLocation } from "../hsm/port.js";
 import type { Catalog, ResolvedKey } from "./catalog.js";
 import { type KmsCore, retryConflicts } from "./core.js";
-import { ALIAS, KEY, KEY_VERSION, type KeyValues, TENANT } from "./fields.js";
+import { ALIAS, type AliasValues, KEY, KEY_VERSION, type KeyValues, TENANT } from "./fields.js";
 import { keyIdText, nameId, STORE_WIDE, tenantIdOf, versionId } from "./ids.js";
 import { type CmkVersion, cmkRecord, loadCmk, newKekLine, rewrapKeks, VERSIONS_OF_A_NEW_LINE } from "./keks.js";
 import type { parseCreateKey } from "./options.js";
@@ -27,14 +27,15 @@ export async function createKey(
 ): Promise<ResolvedKey> {
   const tenant = options.tenant ?? ownTenant;
   return retryConflicts(core.limits.commitTries, async () => {
-    const existing = await existingKey(catalog, options, tenant);
-    if (existing !== undefined) return existing;
     const tenantId = tenantIdOf(core.vault.storeId, tenant);
+    // Read once: the commit expects the alias to be still as it was when it was found free.
+    const alias = options.alias === undefined ? undefined : await catalog.alias(tenantId, options.alias);
+    if (alias?.values.keyId !== undefined) return takenKey(catalog, options, alias.values.keyId, tenant);
     const id = await core.hsm.random(ID_BYTES);
     await withNewCmk(core, { id, tenantId, version: 1 }, options.protection ?? "wrapped", async (cmk) => {
       const records = await keyRecords(core, cmk, options);
       records.push(...(await tenantRecord(core, catalog, tenant, tenantId)));
-      if (options.alias !== undefined) records.push(await aliasRecord(core, catalog, tenantId, options.alias, id));
+      if (options.alias !== undefined) records.push(aliasRecord(core, tenantId, options.alias, alias, id));
       await core.vault.commit(records);
     });
     core.changed({ keyId: keyIdText(id), what: "created" });
@@ -44,15 +45,13 @@ export async function createKey(
   });
 }
 
-async function existingKey(
+/** The key that has the alias, where that will do. */
+async function takenKey(
   catalog: Catalog,
   { alias, ifExists }: CreateOptions,
+  id: Uint8Array,
   tenant: string,
-): Promise<ResolvedKey | undefined> {
-  if (alias === undefined) return undefined;
-  const tenantId = await catalog.tenantId(tenant);
-  const id = tenantId === undefined ? undefined : await catalog.aliasTarget(tenantId, alias);
-  if (id === undefined) return undefined;
+): Promise<ResolvedKey> {
   if (ifExists !== "return") {
     throw new KeyStateError("ERR_KEY_EXISTS", `a key "${alias}" exists already`, { keyId: keyIdText(id) });
   }
@@ -102,15 +101,14 @@ async function tenantRecord(
   return [newRecord(TENANT, STORE_WIDE, tenantId, { name, createdAt: core.now() })];
 }
 
-/** The alias, new or taken over from a removed one or another key. */
-export async function aliasRecord(
+/** The alias for `keyId`, or for none: new, or the successor of what there was `before`. */
+export function aliasRecord(
   core: KmsCore,
-  catalog: Catalog,
   tenantId: Uint8Array,
   name: string,
+  before: VaultRecord<AliasValues> | undefined,
   keyId: Uint8Array | undefined,
-): Promise<VaultRecord<unknown>> {
-  const before = await catalog.alias(tenantId, name);
+): VaultRecord<unknown> {
   if (before !== undefined) return nextRevision(before, { keyId });
   const values = { name, createdAt: core.now(), ...(keyId === undefined ? {} : { keyId }) };
   return newRecord(ALIAS, tenantId, nameId(core.vault.storeId, tenantId, RECORD_TYPES.alias, name), values);

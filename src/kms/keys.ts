@@ -87,9 +87,10 @@ export function createKeys(core: KmsCore, catalog: Catalog, tenant: string): Key
         throw new KeyNotFoundError("ERR_KEY_NOT_FOUND", `no key "${ref}" in the tenant "${tenant}"`, { key: ref });
       }
       await retryConflicts(core.limits.commitTries, async () => {
-        const target = await catalog.aliasTarget(key.tenantId, alias);
+        const before = await catalog.alias(key.tenantId, alias);
+        const target = before?.values.keyId;
         if (target !== undefined && compareBytes(target, key.id) === 0) return;
-        await core.vault.commit([await aliasRecord(core, catalog, key.tenantId, alias, key.id)]);
+        await core.vault.commit([aliasRecord(core, key.tenantId, alias, before, key.id)]);
         if (target !== undefined) core.changed({ keyId: keyIdText(target), what: "updated" });
       });
       core.changed({ keyId: key.keyId, what: "updated" });
@@ -99,11 +100,12 @@ export function createKeys(core: KmsCore, catalog: Catalog, tenant: string): Key
       checkName(alias, "alias");
       const target = await retryConflicts(core.limits.commitTries, async () => {
         const tenantId = await catalog.tenantId(tenant);
-        const id = tenantId === undefined ? undefined : await catalog.aliasTarget(tenantId, alias);
+        const before = tenantId === undefined ? undefined : await catalog.alias(tenantId, alias);
+        const id = before?.values.keyId;
         if (tenantId === undefined || id === undefined) {
           throw new KeyNotFoundError("ERR_KEY_NOT_FOUND", `no alias "${alias}"`, { key: alias });
         }
-        await core.vault.commit([await aliasRecord(core, catalog, tenantId, alias, undefined)]);
+        await core.vault.commit([aliasRecord(core, tenantId, alias, before, undefined)]);
         return id;
       });
       core.changed({ keyId: keyIdText(target), what: "updated" });

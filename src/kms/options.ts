@@ -93,6 +93,7 @@ const keyFilter = v.strictObject({
 const suspendOptions = v.strictObject({ reason: someText() });
 
 function parse<S extends v.GenericSchema>(schema: S, given: unknown): v.InferOutput<S> {
+  if (Array.isArray(given)) throw new InputError("ERR_INPUT", "expected an object of options");
   const result = v.safeParse(schema, given, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;

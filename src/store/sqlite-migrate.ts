@@ -11,8 +11,9 @@ import { noStore } from "./sqlite-files.js";
 type Database = InstanceType<typeof Libsql>;
 type KyselyModule = typeof import("kysely");
 
-const BUSY_TIMEOUT_MS = 5000;
-/** Tries of opening that meet another process doing the same: the switch to the log does not wait by itself. */
+/** How long SQLite itself waits for a lock: short, since it blocks this thread. Longer waits are pauses between tries. */
+const BUSY_TIMEOUT_MS = 100;
+/** Tries of what meets a lock: five seconds or more in all. */
 const TRIES = 40;
 const PAUSE_MS = 25;
 
@@ -98,8 +99,8 @@ function number(database: Database, query: string): number {
   return Number(Object.values(row ?? {})[0] ?? 0);
 }
 
-/** Again, after a pause, while another process is at the same work: whoever loses finds it done. */
-async function patiently(work: () => Promise<void>): Promise<void> {
+/** Again, after a pause, while another process holds a lock. `work` leaves nothing behind where it fails. */
+export async function patiently(work: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();

@@ -5,14 +5,14 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Kysely, Selectable } from "kysely";
+import type { Compilable, Kysely, Selectable } from "kysely";
 import type Libsql from "libsql";
 import { InputError, StoreError } from "../errors.js";
 import type { RecordRef, Store, StoreDriver, StoredRecord, StoreQuery, StoreSession, StoreWrite } from "./port.js";
 import { type RecordsTable, SCHEMA_VERSION, type Tables } from "./schema.js";
 import { isDuplicate, sqliteError } from "./sqlite-errors.js";
 import { checkStoreFiles, makeStoreFile } from "./sqlite-files.js";
-import { migrate } from "./sqlite-migrate.js";
+import { migrate, patiently } from "./sqlite-migrate.js";
 
 export interface SqliteStoreOptions {
   /** The database file; `-wal` and `-shm` appear beside it while it is open. */
@@ -87,9 +87,7 @@ class SqliteSession implements StoreSession {
       const row = await this.#db
         .selectFrom("records")
         .selectAll()
-        .where("type", "=", ref.type)
-        .where("tenant_id", "=", ref.tenantId)
-        .where("record_id", "=", ref.recordId)
+        .where(({ eb }) => eb.and(rowOf(ref)))
         .executeTakeFirst();
       return row === undefined ? undefined : fromRow(row);
     });
@@ -126,21 +124,7 @@ class SqliteSession implements StoreSession {
   }
 
   commit(writes: readonly StoreWrite[]): Promise<void> {
-    return this.#run("write", () =>
-      this.#db.connection().execute(async (db) => {
-        // By `exec`, which lets go of its statement at once: a prepared one that met a lock would bar the next commit.
-        this.#database.exec("begin immediate");
-        try {
-          for (const write of writes) await apply(db, write);
-          this.#database.exec("commit");
-        } catch (error) {
-          // A full disk ends the transaction by itself.
-          if (this.#database.inTransaction) this.#database.exec("rollback");
-          throw error;
-        }
-        this.#commits++;
-      }),
-    );
+    return this.#run("write", () => patiently(async () => this.#commit(writes)));
   }
 
   dataVersion(): Promise<string> {
@@ -155,6 +139,53 @@ class SqliteSession implements StoreSession {
     await this.#db.destroy();
   }
 
+  /** Without a pause from begin to commit: no other session of this process waits, blocked, for this one to go on. */
+  #commit(writes: readonly StoreWrite[]): void {
+    this.#database.exec("begin immediate");
+    try {
+      for (const write of writes) this.#apply(write);
+      this.#database.exec("commit");
+    } catch (error) {
+      // A full disk ends the transaction by itself.
+      if (this.#database.inTransaction) this.#database.exec("rollback");
+      throw error;
+    }
+    this.#commits++;
+  }
+
+  #apply(write: StoreWrite): void {
+    if (write.op === "put" && write.record.revision === 1) {
+      try {
+        this.#execute(this.#db.insertInto("records").values(toRow(write.record)));
+        return;
+      } catch (error) {
+        throw isDuplicate(error) ? conflict(error) : error;
+      }
+    }
+    const changed =
+      write.op === "put"
+        ? this.#execute(
+            this.#db
+              .updateTable("records")
+              .set(toRow(write.record))
+              .where(({ eb }) => eb.and(rowOf(write.record)))
+              .where("revision", "=", write.record.revision - 1),
+          )
+        : this.#execute(
+            this.#db
+              .deleteFrom("records")
+              .where(({ eb }) => eb.and(rowOf(write.ref)))
+              .where("revision", "=", write.expectedRevision),
+          );
+    if (changed !== 1) throw conflict();
+  }
+
+  /** The number of rows written. */
+  #execute(query: Compilable): number {
+    const { sql, parameters } = query.compile();
+    return this.#database.prepare(sql).run([...parameters]).changes;
+  }
+
   async #run<T>(doing: "read" | "write", work: () => Promise<T>): Promise<T> {
     if (!this.#open) throw new InputError("ERR_CLOSED", "the store was already closed");
     try {
@@ -165,37 +196,9 @@ class SqliteSession implements StoreSession {
   }
 }
 
-async function apply(db: Kysely<Tables>, write: StoreWrite): Promise<void> {
-  if (write.op === "delete") {
-    const { ref, expectedRevision } = write;
-    const { numDeletedRows } = await db
-      .deleteFrom("records")
-      .where("type", "=", ref.type)
-      .where("tenant_id", "=", ref.tenantId)
-      .where("record_id", "=", ref.recordId)
-      .where("revision", "=", expectedRevision)
-      .executeTakeFirstOrThrow();
-    if (numDeletedRows !== 1n) throw conflict();
-    return;
-  }
-  const { record } = write;
-  if (record.revision === 1) {
-    try {
-      await db.insertInto("records").values(toRow(record)).execute();
-    } catch (error) {
-      throw isDuplicate(error) ? conflict(error) : error;
-    }
-    return;
-  }
-  const { numUpdatedRows } = await db
-    .updateTable("records")
-    .set(toRow(record))
-    .where("type", "=", record.type)
-    .where("tenant_id", "=", record.tenantId)
-    .where("record_id", "=", record.recordId)
-    .where("revision", "=", record.revision - 1)
-    .executeTakeFirstOrThrow();
-  if (numUpdatedRows !== 1n) throw conflict();
+/** The primary key. */
+function rowOf(ref: RecordRef) {
+  return { type: ref.type, tenant_id: ref.tenantId, record_id: ref.recordId };
 }
 
 function conflict(cause?: unknown): StoreError {
