@@ -83,7 +83,7 @@ export function forgeKeys(
 }
 
 export function forge(forgery: Forgery): Bytes {
-  const { suite, plaintext, frameBytes, context = {} } = forgery;
+  const { suite, frameBytes, context = {} } = forgery;
   const v2 = suite.messageVersion === 2;
   const messageId = forgery.messageId ?? Buffer.alloc(v2 ? 32 : 16, 7);
   const { key, commitment } = forgeKeys(suite, forgery.dataKey ?? new Uint8Array(suite.dataKeyBytes), messageId);
