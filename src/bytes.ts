@@ -112,6 +112,20 @@ export function lp32(bytes: Uint8Array): Bytes {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** lp32 of each field, in one array. */
+export function lengthPrefixed(fields: readonly Uint8Array[]): Bytes {
+  let length = 4 * fields.length;
+  for (const field of fields) length += field.length;
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const field of fields) {
+    writeU32(out, at, field.length);
+    out.set(field, at + 4);
+    at += 4 + field.length;
+  }
+  return out;
+}
+
 /** ASCII text of our own (labels, constants): one byte a character, not validated. */
 export function ascii(text: string): Bytes {
   return encoder.encode(text);
@@ -122,14 +136,36 @@ export function label(text: string): Bytes {
   return encoder.encode(`${text}\0`);
 }
 
+/** Short ASCII is converted by hand: a tenth of what a call into the platform's codec costs. */
+const SHORT = 64;
+
 /** Strict UTF-8. A lone surrogate is refused, since `TextEncoder` would silently replace it. `what` names it in the error. */
 export function utf8(text: string, what: string): Bytes {
+  if (text.length <= SHORT) {
+    const out = new Uint8Array(text.length);
+    let at = 0;
+    for (let unit = 0; at < text.length; at++) {
+      unit = text.charCodeAt(at);
+      if (unit > 0x7f) break;
+      out[at] = unit;
+    }
+    if (at === text.length) return out;
+  }
   if (!text.isWellFormed()) throw new InputError("ERR_INPUT", `${what} holds a lone surrogate: it has no UTF-8 form`);
   return encoder.encode(text);
 }
 
 /** Strict UTF-8, byte-order mark kept. @throws FormatError ERR_FORMAT with `offset` */
 export function fromUtf8(bytes: Uint8Array, what: string, offset?: number): string {
+  if (bytes.length <= SHORT) {
+    let text = "";
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at] as number;
+      if (byte > 0x7f) break;
+      text += String.fromCharCode(byte);
+    }
+    if (text.length === bytes.length) return text;
+  }
   try {
     return decoder.decode(bytes);
   } catch (cause) {

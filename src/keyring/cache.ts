@@ -3,7 +3,7 @@
  * Each message still has its own id and derived key. Concurrent misses share one request.
  */
 
-import { concat, EMPTY, lp16, lp32, u16, utf8 } from "../bytes.js";
+import { EMPTY, lengthPrefixed, u16, utf8 } from "../bytes.js";
 import { type Duration, parseDuration } from "../duration.js";
 import { shareDataKey } from "../engine/data-key.js";
 import { sha512Text } from "../engine/primitives.js";
@@ -69,8 +69,9 @@ export class DataKeyCache {
   #misses = 0;
 
   constructor(options: CacheOptions) {
-    this.#maxAgeMs = parseDuration(options.maxAge, "maxAge");
-    const { maxMessages, maxBytes, entries } = { ...DEFAULTS, ...options };
+    const { maxAge, ...given } = options ?? {};
+    this.#maxAgeMs = parseDuration(maxAge, "maxAge");
+    const { maxMessages = DEFAULTS.maxMessages, maxBytes = DEFAULTS.maxBytes, entries = DEFAULTS.entries } = given;
     for (const [name, value] of Object.entries({ maxMessages, maxBytes, entries })) {
       if (!Number.isSafeInteger(value) || value < 1) {
         throw new InputError("ERR_INPUT", `"${name}" expected a positive whole number`);
@@ -223,18 +224,13 @@ function now(): number {
 
 /** A digest of length-prefixed {purpose, keyring identity, suite, context, encrypted data keys} (ladder rule 3). */
 function cacheId(purpose: "seal" | "open", identity: Uint8Array, request: WrapRequest | UnwrapRequest): string {
-  const parts = [
-    Uint8Array.of(purpose === "seal" ? 1 : 2),
-    lp32(identity),
-    u16(request.suite),
-    lp32(request.contextBytes),
-  ];
+  const fields = [Uint8Array.of(purpose === "seal" ? 1 : 2), identity, u16(request.suite), request.contextBytes];
   if ("encryptedDataKeys" in request) {
     for (const { providerId, providerInfo, ciphertext } of request.encryptedDataKeys) {
-      parts.push(lp16(utf8(providerId, "a provider id")), lp16(providerInfo), lp16(ciphertext));
+      fields.push(utf8(providerId, "a provider id"), providerInfo, ciphertext);
     }
   }
-  return sha512Text(concat(...parts));
+  return sha512Text(lengthPrefixed(fields));
 }
 
 /** `promise`, or the signal's reason as soon as it aborts. */

@@ -230,11 +230,11 @@ function checkContentType(input: MessageInput, at: number, version: 1 | 2): numb
 function dataKeysOf(wire: Bytes, fields: readonly number[], offset: number): EncryptedDataKey[] {
   const keys: EncryptedDataKey[] = [];
   for (let i = 0; i < fields.length; i += 6) {
-    const [idAt, idEnd, infoAt, infoEnd, ciphertextAt, ciphertextEnd] = fields.slice(i, i + 6) as number[];
+    const idAt = fields[i] as number;
     keys.push({
-      providerId: fromUtf8(wire.subarray(idAt, idEnd), "a provider id", offset + (idAt as number)),
-      providerInfo: wire.slice(infoAt, infoEnd),
-      ciphertext: wire.slice(ciphertextAt, ciphertextEnd),
+      providerId: fromUtf8(wire.subarray(idAt, fields[i + 1]), "a provider id", offset + idAt),
+      providerInfo: wire.slice(fields[i + 2], fields[i + 3]),
+      ciphertext: wire.slice(fields[i + 4], fields[i + 5]),
     });
   }
   return keys;
