@@ -15,6 +15,8 @@ export interface AtomicFileOptions {
 /** A file being written. Exactly one of `commit` and `discard` ends it. */
 export interface AtomicFile {
   readonly handle: FileHandle;
+  /** Where the content is until `commit`: for whoever reads it back first. */
+  readonly temporary: string;
   /** Makes the content durable and gives it its name. @throws InputError ERR_FILE_EXISTS · StoreError ERR_IO */
   commit(): Promise<void>;
   /** Removes what was written. Never rejects: the caller is already failing. */
@@ -105,6 +107,7 @@ export async function openAtomicFile(path: string, options: AtomicFileOptions): 
   };
   return {
     handle,
+    temporary,
     discard,
     async commit() {
       try {

@@ -19,6 +19,7 @@ export type { Hsm } from "./hsm/port.js";
 export { type SoftwareHsmOptions, softwareHsm } from "./hsm/software/driver.js";
 export type { Secret } from "./hsm/software/secret.js";
 export { type CacheOptions, cachingKeyring } from "./keyring/cache.js";
+export { type LadderKeyName, ladderKeyOf } from "./keyring/ladder-edk.js";
 export { multiKeyring } from "./keyring/multi.js";
 export type {
   GeneratedDataKey,

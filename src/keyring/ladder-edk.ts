@@ -8,9 +8,10 @@
  */
 
 import { createHash } from "node:crypto";
-import { type Bytes, compareBytes, concat, label, lp16, readU32, u16, u32 } from "../bytes.js";
+import { type Bytes, compareBytes, concat, label, lp16, readU32, toHex, u16, u32 } from "../bytes.js";
 import { EngineError } from "../errors.js";
 import type { SealedDataKey } from "../hsm/port.js";
+import { keyIdText } from "../kms/ids.js";
 import type { EncryptedDataKey } from "../message/header.js";
 import type { WrapRequest } from "./port.js";
 
@@ -35,13 +36,42 @@ export function encodeInfo(storeId: Uint8Array, { cmkId, kekId, kekVersion }: La
 }
 
 /** Undefined for whatever is not exactly an encrypted data key of this store. */
-export function parseInfo(storeId: Uint8Array, { providerId, providerInfo }: EncryptedDataKey): LadderInfo | undefined {
+export function parseInfo(storeId: Uint8Array, edk: EncryptedDataKey): LadderInfo | undefined {
+  const found = splitInfo(edk);
+  if (found === undefined || compareBytes(found.storeId, storeId) !== 0) return undefined;
+  const { cmkId, kekId, kekVersion } = found;
+  return { cmkId, kekId, kekVersion };
+}
+
+/** Of whichever store. */
+function splitInfo({
+  providerId,
+  providerInfo,
+}: EncryptedDataKey): (LadderInfo & { readonly storeId: Uint8Array }) | undefined {
   if (providerId !== LADDER_PROVIDER_ID || providerInfo.length !== INFO_BYTES || providerInfo[0] !== VERSION) {
     return undefined;
   }
   const part = (n: number) => providerInfo.slice(1 + n * ID_BYTES, 1 + (n + 1) * ID_BYTES);
-  if (compareBytes(part(0), storeId) !== 0) return undefined;
-  return { cmkId: part(1), kekId: part(2), kekVersion: readU32(providerInfo, 1 + 3 * ID_BYTES) };
+  return { storeId: part(0), cmkId: part(1), kekId: part(2), kekVersion: readU32(providerInfo, 1 + 3 * ID_BYTES) };
+}
+
+/** Which key of a ladder wrapped a data key, as text. */
+export interface LadderKeyName {
+  /** 'cmk_…' */
+  readonly keyId: string;
+  /** Which of the key's KEKs, hex, and its version. */
+  readonly kekId: string;
+  readonly kekVersion: number;
+}
+
+/**
+ * The key that an encrypted data key (of any ladder) says it is under; undefined for another kind of keyring's. Nothing
+ * of it is authenticated: for people who look at a message with `inspect`.
+ */
+export function ladderKeyOf(edk: EncryptedDataKey): LadderKeyName | undefined {
+  const found = splitInfo(edk);
+  if (found === undefined) return undefined;
+  return { keyId: keyIdText(found.cmkId), kekId: toHex(found.kekId), kekVersion: found.kekVersion };
 }
 
 export function encodeSealed({ iv, ciphertext }: SealedDataKey): Bytes {

@@ -1,0 +1,139 @@
+/** Bytes through a transform with backpressure: from stdin or a file, to stdout or a file that appears whole or not at all. */
+
+import { createReadStream } from "node:fs";
+import { Transform, Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { errnoOf, ioError, openAtomicFile } from "../atomic-file.js";
+import { errors, KeyladderError } from "../index.js";
+import { usageError } from "./exit-codes.js";
+import type { Session } from "./session.js";
+
+export type ByteTransform = TransformStream<Uint8Array, Uint8Array>;
+
+export interface Pumped {
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+}
+
+/**
+ * A Web transform where `pipeline` is to take it: Node takes them as they are (since 18.16), its types do not say so.
+ */
+export function nodeStage(transform: ByteTransform): NodeJS.ReadWriteStream {
+  return transform as unknown as NodeJS.ReadWriteStream;
+}
+
+/** A stage that lets `see` look at each chunk that passes. */
+export function tap(see: (chunk: Uint8Array) => void): Transform {
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      see(chunk);
+      done(null, chunk);
+    },
+  });
+}
+
+/** The reader of the other end of our pipe has gone: not worth a word. */
+export function isBrokenPipe(error: unknown): boolean {
+  return errnoOf(error) === "EPIPE" || errnoOf(error) === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
+/** A sink over a file handle: `write` resolves when the bytes are handed over, so the pipeline waits for the disk. */
+export function handleSink(handle: { write(chunk: Uint8Array): Promise<{ bytesWritten: number }> }): Writable {
+  return new Writable({
+    write(chunk: Uint8Array, _encoding, done) {
+      writeAll(chunk).then(() => done(), done);
+    },
+  });
+  async function writeAll(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length; ) at += (await handle.write(chunk.subarray(at))).bytesWritten;
+  }
+}
+
+/** Drives `source` through `transform` into `sink`; rejects with the first failure, or the signal's reason. */
+export async function pump(
+  source: NodeJS.ReadableStream,
+  transform: ByteTransform,
+  sink: NodeJS.WritableStream,
+  signal: AbortSignal,
+): Promise<Pumped> {
+  let inputBytes = 0;
+  let outputBytes = 0;
+  try {
+    await pipeline(
+      source,
+      tap((chunk) => {
+        inputBytes += chunk.length;
+      }),
+      nodeStage(transform),
+      tap((chunk) => {
+        outputBytes += chunk.length;
+      }),
+      sink,
+      // stdout stays open: what ends it is the end of the process, after everything is flushed.
+      { signal, end: sink !== process.stdout },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  return { inputBytes, outputBytes };
+}
+
+export interface PumpTarget {
+  /** undefined and "-" mean stdout. */
+  readonly output: string | undefined;
+  readonly force: boolean;
+  readonly mode: number;
+}
+
+/** Where a piped verb writes: refuses binary on a terminal unless `-o -` asks for it. */
+export function refuseTerminal(session: Session, output: string | undefined): void {
+  if (output === undefined && session.out.stdout.isTTY === true) {
+    throw usageError("binary output is not written to a terminal", "-o FILE, a pipe, or -o - to do it all the same");
+  }
+}
+
+/** The bytes to work on: stdin, or a file. A terminal is refused: nobody types a message. */
+export function sourceOf(session: Session, file: string | undefined): NodeJS.ReadableStream {
+  if (file !== undefined && file !== "-") return createReadStream(file, { highWaterMark: 256 * 1024 });
+  if (session.stdin.isTTY) throw usageError("nothing to read: name a FILE, or pipe data in", "--help shows examples");
+  return session.stdin;
+}
+
+/** The library's advice is for code; this one is for a command line. */
+function signedStream(cause: KeyladderError): Error {
+  const message = "the message is signed: stdout would carry plaintext before the signature is seen";
+  return new errors.DecryptError("ERR_SIGNED_STREAM", message, {
+    cause,
+    hint: "-o FILE: it appears only once verified",
+  });
+}
+
+/** `pump` into the target. A file is complete and durable when this resolves, and absent when it rejects. */
+export async function pumpTo(
+  session: Session,
+  file: string | undefined,
+  transform: ByteTransform,
+  target: PumpTarget,
+): Promise<Pumped> {
+  const source = sourceOf(session, file);
+  const doing = `read ${file ?? "stdin"}`;
+  if (target.output === undefined || target.output === "-") {
+    try {
+      return await pump(source, transform, session.out.stdout, session.signal);
+    } catch (error) {
+      if (KeyladderError.is(error, "ERR_SIGNED_STREAM")) throw signedStream(error);
+      throw errnoOf(error) === undefined || isBrokenPipe(error) ? error : ioError(error, doing);
+    }
+  }
+  const atomic = await openAtomicFile(target.output, { overwrite: target.force, mode: target.mode });
+  let pumped: Pumped;
+  try {
+    pumped = await pump(source, transform, handleSink(atomic.handle), session.signal);
+  } catch (error) {
+    await atomic.discard();
+    throw errnoOf(error) === undefined ? error : ioError(error, `${doing} or write ${target.output}`);
+  }
+  await atomic.commit();
+  return pumped;
+}
