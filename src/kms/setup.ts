@@ -4,9 +4,9 @@ import { compareBytes } from "../bytes.js";
 import { HsmError, KeyladderError, KeyNotFoundError } from "../errors.js";
 import type { HsmInfo, HsmSession } from "../hsm/port.js";
 import type { StoredRecord, StoreSession } from "../store/port.js";
-import { IDENTITY } from "./fields.js";
+import { IDENTITY, TENANT } from "./fields.js";
 import { STORE_WIDE, settingId } from "./ids.js";
-import { decodeRecord, ID_BYTES, RECORD_TYPES } from "./record.js";
+import { decodeRecord, ID_BYTES, RECORD_TYPES, type RecordBody } from "./record.js";
 import type { Sealer } from "./seal.js";
 import { newRecord, openRow, tampered, Vault } from "./vault.js";
 
@@ -47,6 +47,7 @@ export async function openVault(
 async function openExisting(row: StoredRecord, store: StoreSession, sealer: Sealer, token: HsmInfo): Promise<Vault> {
   const { storeId, serial } = await readIdentity(row, sealer, token);
   if (serial !== token.serial) throw wrongToken();
+  await refuseForeignRecords(store, storeId);
   return new Vault(store, sealer, storeId);
 }
 
@@ -66,19 +67,41 @@ async function readIdentity(
   }
 }
 
-/** What an identity that did not verify says of its token. Good for the choice of an error, and nothing else. */
-function claimedSerial(row: StoredRecord): string | undefined {
+/** What a row says before it is verified. Good for the choice of an error, and nothing else. */
+function claims(row: StoredRecord): RecordBody | undefined {
   try {
-    return IDENTITY.decode(decodeRecord(row.body).fields).tokenSerial;
+    return decodeRecord(row.body);
   } catch (error) {
-    if (KeyladderError.is(error, "ERR_FORMAT") || KeyladderError.is(error, "ERR_UNSUPPORTED_VERSION")) return undefined;
+    if (isMalformed(error)) return undefined;
     throw error;
   }
+}
+
+function claimedSerial(row: StoredRecord): string | undefined {
+  const body = claims(row);
+  try {
+    return body === undefined ? undefined : IDENTITY.decode(body.fields).tokenSerial;
+  } catch (error) {
+    if (isMalformed(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMalformed(error: unknown): boolean {
+  return KeyladderError.is(error, "ERR_FORMAT") || KeyladderError.is(error, "ERR_UNSUPPORTED_VERSION");
 }
 
 function wrongToken(cause?: unknown): HsmError {
   const details = cause === undefined ? {} : { cause };
   return new HsmError("ERR_HSM_REFUSED", "this token did not make this store", details);
+}
+
+/** An identity taken from another store of the same token would make every key seem absent, not changed. */
+async function refuseForeignRecords(store: StoreSession, storeId: Uint8Array): Promise<void> {
+  for (const row of await store.list({ type: TENANT.type, limit: 1 })) {
+    const claimed = claims(row)?.storeId;
+    if (claimed !== undefined && compareBytes(claimed, storeId) !== 0) throw tampered("records of another store");
+  }
 }
 
 /** A store with records but no identity did not lose it by itself. */
