@@ -25,9 +25,8 @@ export async function openVault(
   now: number,
 ): Promise<Vault> {
   const token = await hsm.info();
-  const row = await store.get(IDENTITY_REF);
+  const row = (await store.get(IDENTITY_REF)) ?? (await identityMadeMeanwhile(store));
   if (row !== undefined) return openExisting(row, store, sealer, token);
-  await refuseOrphanedRecords(store);
   if (!create) {
     throw new KeyNotFoundError("ERR_LADDER_NOT_FOUND", 'the store is empty; to make a ladder: create: "if-missing"');
   }
@@ -104,9 +103,13 @@ async function refuseForeignRecords(store: StoreSession, storeId: Uint8Array): P
   }
 }
 
-/** A store with records but no identity did not lose it by itself. */
-async function refuseOrphanedRecords(store: StoreSession): Promise<void> {
+/** A store with records has an identity, which was written first: made by another process just now, or else removed. */
+async function identityMadeMeanwhile(store: StoreSession): Promise<StoredRecord | undefined> {
   for (const type of Object.values(RECORD_TYPES)) {
-    if ((await store.count(type)) > 0) throw tampered("records but no identity");
+    if ((await store.list({ type, limit: 1 })).length === 0) continue;
+    const row = await store.get(IDENTITY_REF);
+    if (row === undefined) throw tampered("records but no identity");
+    return row;
   }
+  return undefined;
 }
