@@ -96,8 +96,8 @@ describe("encryptStream", () => {
       Readable.from([Buffer.from(plaintext)]),
       node(encryptStream({ keyring, frameBytes: 64 })),
       node(decryptStream({ keyring })),
-      async (source: AsyncIterable<Uint8Array>) => {
-        for await (const chunk of source) parts.push(chunk);
+      async (source: AsyncIterable<unknown>) => {
+        for await (const chunk of source) parts.push(chunk as Uint8Array);
       },
     );
     expectBytes(concat(...parts), plaintext);
