@@ -71,7 +71,7 @@ abstract class LadderBase implements LadderUnwrapper {
   async authoriseUnwrap(request: UnwrapRequest): Promise<Bytes | undefined> {
     const allowed = await this.#allowed(request);
     if (allowed.length === 0) return undefined;
-    return concat(...allowed.map(({ key }) => this.kms.dataKeys.identity(key)));
+    return concat(...allowed.map(({ key }) => key.identity));
   }
 
   async unwrapDataKey(request: UnwrapRequest): Promise<UnwrappedDataKey | undefined> {
@@ -140,7 +140,7 @@ class OneKey extends LadderBase implements LadderKeyring {
   }
 
   async authoriseGenerate(request: WrapRequest): Promise<Bytes> {
-    return this.kms.dataKeys.identity(await this.#forSealing(request));
+    return (await this.#forSealing(request)).identity;
   }
 
   async generateDataKey(request: WrapRequest): Promise<GeneratedDataKey> {

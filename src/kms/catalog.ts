@@ -1,6 +1,6 @@
 /** Finding keys: by id or alias, in a tenant. Lookups go by primary key alone; index columns decide nothing. */
 
-import { toHex } from "../bytes.js";
+import { ascii, type Bytes, concat, toHex, u32, u64 } from "../bytes.js";
 import { KeyNotFoundError } from "../errors.js";
 import type { KmsCore } from "./core.js";
 import { ALIAS, type AliasValues, KEY, type KeyValues, TENANT } from "./fields.js";
@@ -19,6 +19,8 @@ export interface ResolvedKey {
   /** As the caller named it, for messages. */
   readonly name: string;
   readonly record: VaultRecord<KeyValues>;
+  /** Tells this key, in this state and at this KEK version, from every other: for cache keys. */
+  readonly identity: Bytes;
 }
 
 export class Catalog {
@@ -61,6 +63,23 @@ export class Catalog {
     return id;
   }
 
+  /** A verified key record, with what goes with it. */
+  resolved(tenant: string, tenantId: Uint8Array, record: VaultRecord<KeyValues>, name?: string): ResolvedKey {
+    const { recordId: id, revision, values } = record;
+    const { storeId } = this.#core.vault;
+    const keyId = keyIdText(id);
+    const identity = concat(
+      ascii("ladder"),
+      storeId,
+      tenantId,
+      id,
+      values.kekId,
+      u32(values.kekVersion),
+      u64(revision),
+    );
+    return { tenant, tenantId, id, keyId, name: name ?? keyId, record, identity };
+  }
+
   async #load(ref: string, ownTenant: string): Promise<ResolvedKey | undefined> {
     const { tenant, id, alias } = parseKeyRef(ref, ownTenant);
     if (id !== undefined) return this.#loadById(id, tenant, ref);
@@ -80,7 +99,7 @@ export class Catalog {
     if (record === undefined) return undefined;
     const keyId = keyIdText(id);
     this.#notice(keyId, record.revision);
-    return { tenant, tenantId, id: record.recordId, keyId, name, record };
+    return this.resolved(tenant, tenantId, record, name);
   }
 
   #notice(keyId: string, revision: number): void {

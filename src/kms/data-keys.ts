@@ -1,6 +1,5 @@
 /** Data keys: who may have one (state, usage, context), made, wrapped and unwrapped in the HSM. */
 
-import { ascii, type Bytes, concat, u32, u64 } from "../bytes.js";
 import { DataKey, useDataKey } from "../engine/data-key.js";
 import { InputError, KeyStateError } from "../errors.js";
 import type { SealedDataKey } from "../hsm/port.js";
@@ -68,20 +67,6 @@ export class DataKeys {
         throw new InputError("ERR_INPUT", `key "${key.name}" requires context "${name}"`);
       }
     }
-  }
-
-  /** Tells this key at this state and KEK version from every other: for cache keys. */
-  identity(key: ResolvedKey): Bytes {
-    const { kekId, kekVersion } = key.record.values;
-    return concat(
-      ascii("ladder"),
-      this.#core.vault.storeId,
-      key.tenantId,
-      key.id,
-      kekId,
-      u32(kekVersion),
-      u64(key.record.revision),
-    );
   }
 
   /** A fresh data key of `bytes`. The caller disposes it. @throws HsmError · StoreError */

@@ -152,8 +152,7 @@ function listKeys(
     const records = await core.vault.list(KEY, query);
     const items: KeyInfo[] = [];
     for (const record of records.filter(({ values }) => fits(values))) {
-      const keyId = keyIdText(record.recordId);
-      const key = { tenant, tenantId, id: record.recordId, keyId, name: keyId, record };
+      const key = catalog.resolved(tenant, tenantId, record);
       items.push(
         await core.memory.consistently(async () => keyInfo(core, (await catalog.find(key.id, tenant)) ?? key)),
       );

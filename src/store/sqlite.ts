@@ -77,9 +77,9 @@ class SqliteSession implements StoreSession {
     this.#path = path;
     this.#database = database;
     this.#db = db;
-    const statement = database.prepare("pragma data_version");
-    // `all`, since `get` would leave the statement, and with it a snapshot, open.
-    this.#dataVersion = () => (statement.all([]) as { data_version: number }[])[0]?.data_version ?? 0;
+    // The hot path of every cached data key: prepared once, and the row as an array.
+    const statement = database.prepare("pragma data_version").raw();
+    this.#dataVersion = () => (statement.get([]) as [number])[0];
   }
 
   get(ref: RecordRef): Promise<StoredRecord | undefined> {
