@@ -5,7 +5,6 @@
 
 import { Buffer } from "node:buffer";
 import type { WriteStream } from "node:tty";
-import { styleText } from "node:util";
 import Table from "cli-table3";
 import { KeyladderError } from "../index.js";
 import { contextText, harmless, oneLine } from "./text.js";
@@ -17,7 +16,9 @@ export interface OutputMode {
 }
 
 type Sink = NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY" | "columns">>;
-type Colour = "red" | "yellow" | "dim" | "bold";
+
+/** ANSI codes: on, off. */
+const COLOURS = { red: [31, 39], yellow: [33, 39], dim: [2, 22] } as const;
 
 /** One line of JSON: dates ISO, bytes base64, big integers as decimal text. */
 export function toJsonLine(value: unknown): string {
@@ -106,7 +107,7 @@ export class Output {
   pairs(rows: readonly (readonly [string, string])[], indent = ""): string {
     const width = Math.max(...rows.map(([name]) => name.length)) + 2;
     const lead = indent + " ".repeat(width);
-    const room = Math.max(24, Math.min(this.stdout.columns ?? 80, 100) - lead.length);
+    const room = Math.max(24, Math.min(this.stdout.columns || 80, 100) - lead.length);
     return rows
       .map(([name, value]) => `${indent}${name.padEnd(width)}${wrap(oneLine(value), room).join(`\n${lead}`)}`.trimEnd())
       .join("\n");
@@ -128,8 +129,10 @@ export class Output {
     }
   }
 
-  #paint(colour: Colour, text: string): string {
-    return this.stderr.isTTY === true && !this.#noColour ? styleText(colour, text) : text;
+  #paint(colour: keyof typeof COLOURS, text: string): string {
+    if (this.stderr.isTTY !== true || this.#noColour) return text;
+    const [on, off] = COLOURS[colour];
+    return `\u001b[${on}m${text}\u001b[${off}m`;
   }
 }
 

@@ -3,10 +3,10 @@
  * the process list shows arguments to every user of the machine.
  */
 
-import { createReadStream, openSync } from "node:fs";
+import { createReadStream, fstatSync, openSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { ReadStream, WriteStream } from "node:tty";
-import { errors } from "../index.js";
+import { errnoOf, ioError } from "../atomic-file.js";
 import { usageError } from "./exit-codes.js";
 
 /** More than any passphrase; a bound so that a wrong file is not read whole. */
@@ -87,11 +87,15 @@ async function readAll(chunks: AsyncIterable<Uint8Array>, from: string): Promise
 async function readDescriptor(fd: number): Promise<Uint8Array> {
   const from = `file descriptor ${fd}`;
   try {
-    return await readAll(createReadStream("", { fd, autoClose: fd > 2 }), from);
+    // What the runtime holds for itself under that number is none of these.
+    const info = fstatSync(fd);
+    if (info.isFIFO() || info.isFile() || info.isSocket() || info.isCharacterDevice()) {
+      return await readAll(createReadStream("", { fd, autoClose: fd > 2 }), from);
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EBADF") throw error;
-    throw usageError(`${from} is not open`, `keyladder … --passphrase-fd ${fd} ${fd}< FILE`);
+    if (errnoOf(error) === undefined) throw error;
   }
+  throw usageError(`${from} is not open for reading`, `keyladder … --passphrase-fd ${fd} ${fd}< FILE`);
 }
 
 async function readPassphraseFile(path: string): Promise<Uint8Array> {
@@ -106,9 +110,7 @@ async function readPassphraseFile(path: string): Promise<Uint8Array> {
       await handle.close();
     }
   } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).code;
-    if (errno === undefined || error instanceof errors.InputError) throw error;
-    throw new errors.StoreError("ERR_IO", `cannot read the passphrase file ${path}: ${errno}`, { cause: error, errno });
+    throw errnoOf(error) === undefined ? error : ioError(error, `read the passphrase file ${path}`);
   }
 }
 
