@@ -19,6 +19,11 @@ function resultCode(error: unknown): string | undefined {
   return typeof code === "string" ? /^SQLITE_[A-Z]+/.exec(code)?.[0] : undefined;
 }
 
+/** True for a failure that SQLite reported, of whatever kind. */
+export function isSqliteError(error: unknown): boolean {
+  return resultCode(error) !== undefined;
+}
+
 /** True where another connection holds a lock: the same call may succeed later. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);

@@ -10,7 +10,7 @@ import type Libsql from "libsql";
 import { InputError, StoreError } from "../errors.js";
 import type { RecordRef, Store, StoreDriver, StoredRecord, StoreQuery, StoreSession, StoreWrite } from "./port.js";
 import { type RecordsTable, SCHEMA_VERSION, type Tables } from "./schema.js";
-import { isDuplicate, sqliteError } from "./sqlite-errors.js";
+import { isDuplicate, isSqliteError, sqliteError } from "./sqlite-errors.js";
 import { checkStoreFiles, makeStoreFile } from "./sqlite-files.js";
 import { migrate, patiently } from "./sqlite-migrate.js";
 
@@ -68,7 +68,7 @@ class SqliteSession implements StoreSession {
   readonly #path: string;
   readonly #database: Database;
   readonly #db: Kysely<Tables>;
-  readonly #dataVersion: () => number;
+  #dataVersion: () => number;
   /** Commits of our own: SQLite's data_version counts only those of other connections. */
   #commits = 0;
   #open = true;
@@ -135,8 +135,22 @@ class SqliteSession implements StoreSession {
     if (!this.#open) return;
     this.#open = false;
     // The one connection is handed out in turn: being given it means that nothing is under way.
-    await this.#db.connection().execute(async () => this.#database.close());
+    await this.#db.connection().execute(async () => {
+      this.#foldLog();
+      this.#database.close();
+    });
     await this.#db.destroy();
+    this.#dataVersion = () => 0;
+  }
+
+  /** Moves what is in the log into the file, so that the file alone is the store where nobody else has it open. */
+  #foldLog(): void {
+    try {
+      this.#database.exec("pragma wal_checkpoint(truncate)");
+    } catch (error) {
+      // On a full disk all of it stays in the log, durable; the next to open the store goes on from there.
+      if (!isSqliteError(error)) throw error;
+    }
   }
 
   /** Without a pause from begin to commit: no other session of this process waits, blocked, for this one to go on. */

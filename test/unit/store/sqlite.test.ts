@@ -189,6 +189,15 @@ describe("records", () => {
     expect(await (await open(false)).get(record(1))).toEqual(record(1));
   });
 
+  test("after closing, the file alone is the store", async () => {
+    const store = await open();
+    await store.commit([{ op: "put", record: record(1) }]);
+    await store.close();
+    const copy = join(folder, "copy.db");
+    writeFileSync(copy, readFileSync(file), { mode: 0o600 });
+    expect(await (await open(false, copy)).get(record(1))).toEqual(record(1));
+  });
+
   test("a locked file is ERR_STORE_UNAVAILABLE, retryable", async () => {
     const store = await open();
     const direct = new Database(file);
