@@ -1,7 +1,6 @@
 /** `openLadder`: HSM, store, keys, cache and engine as one object. No logic of its own. */
 
 import type { Bytes } from "./bytes.js";
-import type { Duration } from "./duration.js";
 import type { EngineName } from "./engine/port.js";
 import { defaultEngine, selectEngine } from "./engine/select.js";
 import { type DecryptResult, openMessage } from "./envelope/decrypt.js";

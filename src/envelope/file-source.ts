@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { ioError } from "../atomic-file.js";
 import { InputError } from "../errors.js";
-import type { RangeSource } from "./range.js";
+import type { RangeSource } from "./range-source.js";
 
 /** A path or file URL as a path. @throws InputError ERR_INPUT */
 export function pathOf(file: string | URL, name: string): string {

@@ -17,12 +17,7 @@ import { parseHeaderOf } from "../message/parser.js";
 import { publicHeader } from "./inspect.js";
 import { type Opening, type OpeningPlan, plaintextLimit, planOpening, startOpening } from "./opening.js";
 import { type DecryptOptions, wholeNumber } from "./options.js";
-
-/** Random access to bytes: a file, an object store, an array. `slice` works as `Blob.slice` and `ArrayBuffer.slice` do. */
-export interface RangeSource {
-  readonly byteLength: number;
-  slice(start: number, end?: number): Promise<ArrayBuffer>;
-}
+import type { RangeSource } from "./range-source.js";
 
 /**
  * `length` bytes of plaintext from `offset`, cut off at the plaintext's end: `openRange` and one `slice`.
