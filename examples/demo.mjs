@@ -25,6 +25,7 @@ import {
   encryptStream,
   engineInfo,
   inspect,
+  ladderKeyOf,
   multiKeyring,
   openLadder,
   rawAesKeyring,
@@ -87,11 +88,10 @@ async function generate(file, bytes) {
   await handle.close();
 }
 
-/** The ladder's own part of a message's encrypted data keys (docs/format.md). @param {Uint8Array} message */
+/** The KEK a message is under. @param {Uint8Array} message */
 function kekOf(message) {
-  const mine = inspect(message).encryptedDataKeys.find(({ providerId }) => providerId === "keyladder");
-  const info = Buffer.from(mine?.providerInfo ?? []);
-  return `${info.subarray(33, 49).toString("hex")} v${info.readUInt32BE(49)}`;
+  const [mine] = inspect(message).encryptedDataKeys.flatMap((edk) => ladderKeyOf(edk) ?? []);
+  return `${mine?.kekId} v${mine?.kekVersion}`;
 }
 
 /** @param {string} folder */

@@ -40,11 +40,6 @@ export function randomId(bytes: number): Bytes {
   return pool.slice(poolAt - bytes, poolAt);
 }
 
-/** SHA-512, 64 bytes. */
-export function sha512(bytes: Uint8Array): Bytes {
-  return new Uint8Array(hash("sha512", bytes, "buffer"));
-}
-
 /** SHA-512 as text, to look things up by. */
 export function sha512Text(bytes: Uint8Array): string {
   return hash("sha512", bytes, "base64");
