@@ -130,34 +130,43 @@ function refuseCollisions(jobs: readonly FileJob[]): void {
   }
 }
 
+/** What is at a path, a link not followed; undefined where nothing is. */
+async function targetStat(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw ioError(error, `write ${path}`);
+  }
+}
+
 /**
- * Refuses a target that is the source itself or anything but a regular file (a device named with --force must not be
- * replaced by a file), and one that exists unless `force`. Makes its folder unless `dryRun`.
+ * Refuses an existing target unless `force`, and with `force` anything but a regular file: a device or a link must not
+ * be replaced by a file.
  */
+export async function refuseTarget(path: string, force: boolean): Promise<void> {
+  const target = await targetStat(path);
+  if (target === undefined) return;
+  if (!force) {
+    throw new errors.InputError("ERR_FILE_EXISTS", `cannot write ${path}: it exists already`, {
+      hint: "-f replaces it, -o names another",
+    });
+  }
+  if (!target.isFile()) throw usageError(`${path} is not a regular file: it is not replaced`, "-o - writes to stdout");
+}
+
+/** Refuses a target that is the source itself, and as `refuseTarget`. Makes its folder unless `dryRun`. */
 export async function prepareTarget(job: FileJob, options: { force: boolean; dryRun: boolean }): Promise<void> {
   const source = await statOf(job.from);
-  let target: Stats | undefined;
-  try {
-    target = await lstat(job.to);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw ioError(error, `write ${job.to}`);
+  const target = await targetStat(job.to);
+  if (target !== undefined && target.dev === source.dev && target.ino === source.ino) {
+    throw usageError(`${job.from}: input and output are the same file`);
   }
-  if (target !== undefined) {
-    if (target.dev === source.dev && target.ino === source.ino)
-      throw usageError(`${job.from}: input and output are the same file`);
-    if (options.force && !target.isFile()) {
-      throw usageError(`${job.to} is not a regular file: it is not replaced`, "-o - writes to stdout");
-    }
-    if (!options.force) {
-      throw new errors.InputError("ERR_FILE_EXISTS", `cannot write ${job.to}: it exists already`, {
-        hint: "-f replaces it, -o names another",
-      });
-    }
-  } else if (!options.dryRun) {
-    try {
-      await mkdir(dirname(job.to), { recursive: true });
-    } catch (error) {
-      throw ioError(error, `make the folder ${dirname(job.to)}`);
-    }
+  await refuseTarget(job.to, options.force);
+  if (target !== undefined || options.dryRun) return;
+  try {
+    await mkdir(dirname(job.to), { recursive: true });
+  } catch (error) {
+    throw ioError(error, `make the folder ${dirname(job.to)}`);
   }
 }

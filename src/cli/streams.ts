@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { errnoOf, ioError, openAtomicFile } from "../atomic-file.js";
 import { errors, KeyladderError } from "../index.js";
 import { usageError } from "./exit-codes.js";
+import { refuseTarget } from "./files.js";
 import type { Session } from "./session.js";
 
 export type ByteTransform = TransformStream<Uint8Array, Uint8Array>;
@@ -126,6 +127,7 @@ export async function pumpTo(
       throw errnoOf(error) === undefined || isBrokenPipe(error) ? error : ioError(error, doing);
     }
   }
+  await refuseTarget(target.output, target.force);
   const atomic = await openAtomicFile(target.output, { overwrite: target.force, mode: target.mode });
   let pumped: Pumped;
   try {

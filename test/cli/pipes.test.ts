@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { filesIn, jsonLines, MAIN, outcomeOf, run, start, tempFolder } from "./harness.js";
@@ -62,6 +62,17 @@ describe("stdin to stdout", () => {
     const again = await cli(["decrypt", ...RAW, "-o", "b"], sealed.stdout);
     expect(again.code).toBe(2);
     expect(again.err).toContain("ERR_FILE_EXISTS");
+  });
+
+  it("never replaces what is not a regular file, also with --force", async () => {
+    mkdirSync(join(folder, "d"));
+    symlinkSync("key.bin", join(folder, "link"));
+    for (const output of ["d", "link"]) {
+      const { code, err } = await cli(["encrypt", ...RAW, "-f", "-o", output], "abc");
+      expect(code).toBe(2);
+      expect(err).toContain("not a regular file");
+    }
+    expect(readFileSync(join(folder, "key.bin")).length).toBe(32);
   });
 
   it("works through a shell pipeline with pipefail", () => {

@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/cli/config.js";
 import { openLadder } from "../../src/index.js";
-import { MAIN, type Outcome, type RunOptions, run, tempFolder } from "./harness.js";
+import { MAIN, type Outcome, outcomeOf, type RunOptions, run, tempFolder } from "./harness.js";
 
 const SECRET = "correct horse battery";
 const folder = tempFolder();
@@ -88,38 +88,54 @@ describe("at a terminal", () => {
   const present = script.error === undefined && script.status === 0;
   if (!present) console.warn("SKIPPED: the prompt is not tested, since there is no `script` command here");
 
-  /** Types `answers` at the prompts of a command in a pseudo-terminal. */
-  const type = (line: string, answers: string[]): Promise<Outcome> => {
-    const waits = answers.map((answer) => `sleep 1.5; printf '%s\\r' '${answer}';`).join(" ");
+  /** Runs a command in a pseudo-terminal, and types each answer when its prompt has come. */
+  const type = async (line: string, answers: readonly string[]): Promise<Outcome> => {
     const inner = `stty cols 80 rows 24; ${process.execPath} ${MAIN} ${line}`;
-    const shell = `{ true; ${waits} sleep 2; } | script -qec "${inner}" /dev/null`;
-    const { status, stdout, stderr } = spawnSync("bash", ["-c", shell], {
+    const child = spawn("script", ["-qec", inner, "/dev/null"], {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: "/nonexistent", TERM: "xterm", KEYLADDER_HOME: at("asked") },
-      timeout: 25_000,
     });
-    const outcome = { code: status, stdout, out: stdout.toString(), err: stderr.toString() };
+    const prompts = ["Passphrase for the software token", "The same again"];
+    let seen = "";
+    let typed = 0;
+    child.stdout.on("data", (chunk: Buffer) => {
+      seen += chunk.toString();
+      const answer = answers[typed];
+      if (answer === undefined || !seen.includes(prompts[typed] as string)) return;
+      typed++;
+      // The prompt is drawn a moment before it listens.
+      setTimeout(() => child.stdin.write(answer), 200);
+    });
+    const outcome = await outcomeOf(child);
     outcomes.push(outcome);
-    return Promise.resolve(outcome);
+    return outcome;
   };
+  const ENTER = "\r";
+  const CTRL_C = "\u0003";
 
   it.runIf(present)("a new ladder asks twice, an existing one once; nothing typed is shown", async () => {
-    const differing = await type("init", [SECRET, "something else"]);
+    const differing = await type("init", [SECRET + ENTER, `something else${ENTER}`]);
     expect(differing.out).toContain("the two passphrases differ");
     expect(differing.code).toBe(2);
     expect(existsSync(at("asked/token"))).toBe(false);
-    const made = await type("init", [SECRET, SECRET]);
+    const made = await type("init", [SECRET + ENTER, SECRET + ENTER]);
     expect(made.out).toContain("Passphrase for the software token");
     expect(made.out).toContain("Ladder ready");
     expect(made.code).toBe(0);
-    const status = await type("status", [SECRET]);
+    const status = await type("status", [SECRET + ENTER]);
     expect(status.out).toContain("ok  software token");
     expect(status.code).toBe(0);
   });
 
   it.runIf(present)("asks the terminal also where stdin is a pipe", async () => {
-    const piped = await type("status < /dev/null", [SECRET]);
+    const piped = await type("status < /dev/null", [SECRET + ENTER]);
     expect(piped.out).toContain("ok  software token");
+  });
+
+  it.runIf(present)("Ctrl-C at the prompt: exit 130, no ladder made", async () => {
+    const { code } = await type("init never", [CTRL_C]);
+    expect(code).toBe(130);
+    expect(existsSync(at("never/token"))).toBe(false);
   });
 
   it.runIf(present)("refuses to write binary to it", async () => {
