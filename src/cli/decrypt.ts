@@ -8,7 +8,7 @@ import { type DataFlags, dataOptions, dryRun, isPiped } from "./encrypt.js";
 import { EXIT_CODES_HELP } from "./exit-codes.js";
 import { type FileJob, planFiles, prepareTarget, SUFFIX } from "./files.js";
 import { withOpener } from "./masters.js";
-import { type OpenedBy, witness } from "./opened-by.js";
+import { type OpenedBy, openedByOf, witness } from "./opened-by.js";
 import { progressOf } from "./progress.js";
 import type { Session } from "./session.js";
 import { pumpTo, refuseTerminal } from "./streams.js";
@@ -125,8 +125,8 @@ async function decryptPipe(
   // A file gets its name only once the signature has verified; stdout cannot take anything back.
   const intoFile = flags.output !== undefined && flags.output !== "-";
   let by: OpenedBy = { keyId: "" };
-  const keyring = witness(options.keyring, ({ keyId, keyVersion }) => {
-    by = keyVersion === undefined ? { keyId } : { keyId, keyVersion };
+  const keyring = witness(options.keyring, (found) => {
+    by = openedByOf(found);
   });
   const transform = decryptStream({ ...options, keyring, signed: intoFile ? "verify-at-end" : "refuse" });
   // The pipeline reports what goes wrong with the header; this promise would report it a second time, unhandled.

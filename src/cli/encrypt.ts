@@ -7,6 +7,7 @@ import { noteSkipped, runBatch } from "./batch.js";
 import { EXIT_CODES_HELP, usageError } from "./exit-codes.js";
 import { type FileJob, type Plan, planFiles, prepareTarget, SUFFIX } from "./files.js";
 import { type MasterFlags, requireKey, type Sealer, withSealer } from "./masters.js";
+import { type OpenedBy, openedByOf, sealingWitness } from "./opened-by.js";
 import { progressOf } from "./progress.js";
 import type { Session } from "./session.js";
 import { pumpTo, refuseTerminal } from "./streams.js";
@@ -147,14 +148,18 @@ async function encryptPipe(
   options: Options,
 ): Promise<void> {
   const output = flags.output;
-  const transform = encryptStream({ ...options, keyring: sealer.keyring });
+  let by: OpenedBy = { keyId: "" };
+  const keyring = sealingWitness(sealer.keyring, (made) => {
+    by = openedByOf(made);
+  });
+  const transform = encryptStream({ ...options, keyring });
   const target = { output, force: flags.force === true, mode: 0o666 };
   const { inputBytes, outputBytes } = await pumpTo(session, file, transform, target);
   const summary = `${oneLine(output ?? "stdout")}  ${bytesText(inputBytes)}  ${sealer.name}`;
   const context = options.context ?? {};
   session.out.result(
     summary + session.out.clearContext(context),
-    { file: file ?? "-", output: output ?? "-", plaintextBytes: inputBytes, messageBytes: outputBytes, context },
+    { file: file ?? "-", output: output ?? "-", plaintextBytes: inputBytes, messageBytes: outputBytes, ...by, context },
     "stderr",
   );
 }

@@ -2,7 +2,14 @@
 
 import { createReadStream } from "node:fs";
 import { ioError } from "../atomic-file.js";
-import { type DecryptOptions, decryptStream, KeyladderError, type UnwrappedDataKey, type Unwrapper } from "../index.js";
+import {
+  type DecryptOptions,
+  decryptStream,
+  KeyladderError,
+  type Keyring,
+  type UnwrappedDataKey,
+  type Unwrapper,
+} from "../index.js";
 
 export interface OpenedBy {
   readonly keyId: string;
@@ -18,6 +25,24 @@ export function witness(unwrapper: Unwrapper, see: (opened: OpenedBy) => void): 
       return found;
     },
   };
+}
+
+/** `keyring`, telling `see` which key sealed. */
+export function sealingWitness(keyring: Keyring, see: (sealed: OpenedBy) => void): Keyring {
+  return {
+    async generateDataKey(request) {
+      const made = await keyring.generateDataKey(request);
+      see(made);
+      return made;
+    },
+    wrapDataKey: (request) => keyring.wrapDataKey(request),
+    unwrapDataKey: (request) => keyring.unwrapDataKey(request),
+  };
+}
+
+/** Key id and version alone, whatever else `found` carries. */
+export function openedByOf({ keyId, keyVersion }: OpenedBy): OpenedBy {
+  return keyVersion === undefined ? { keyId } : { keyId, keyVersion };
 }
 
 /** @throws what decryptStream throws for a header · StoreError ERR_IO */

@@ -119,7 +119,8 @@ describe("the session of the README", () => {
   it("in a pipe: the summary of decrypt names the key that opened", async () => {
     await init();
     await cli(["key", "create", "orders"]);
-    const sealed = await cli(["encrypt", "-k", "orders"], { input: "abc" });
+    const sealed = await cli(["encrypt", "--json", "-k", "orders"], { input: "abc" });
+    expect(jsonLines(sealed.err)[0]).toMatchObject({ keyId: expect.stringMatching(keyId), keyVersion: 1 });
     const opened = await cli(["decrypt", "--json"], { input: sealed.stdout });
     expect(opened.out).toBe("abc");
     expect(jsonLines(opened.err)[0]).toMatchObject({ keyId: expect.stringMatching(keyId), keyVersion: 1 });
