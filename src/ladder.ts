@@ -156,6 +156,7 @@ class OpenLadder implements Ladder {
       setAlias: (alias, key) => run(() => keys.setAlias(alias, key)),
       removeAlias: (alias) => run(() => keys.removeAlias(alias)),
       rotate: (key) => run(() => keys.rotate(key)),
+      rotateDue: () => run(() => keys.rotateDue()),
       suspend: (key, options) => run(() => keys.suspend(key, options)),
       resume: (key) => run(() => keys.resume(key)),
       tree: (key) => run(() => kms.tree(key, tenant)),

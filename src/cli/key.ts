@@ -187,13 +187,16 @@ function registerRotate(key: Command, session: Session): void {
   key
     .command("rotate")
     .description("Make a new version. New messages use it, old ones open as before.")
-    .argument("<KEY>", "alias or key id")
-    .action((ref: string, _options: unknown, self: Command) =>
-      withLadder(session, globalFlags(self), async (ladder) => {
-        const info = await ladder.keys.rotate(ref);
-        session.out.result(rotatedText(info), info);
-      }),
-    );
+    .argument("[KEY]", "alias or key id")
+    .option("--due", "every key whose rotation period is over; many machines may run it, each key is rotated once")
+    .action((ref: string | undefined, options: { due?: boolean }, self: Command) => {
+      if ((ref === undefined) !== (options.due === true)) throw usageError("rotate expected KEY, or --due");
+      return withLadder(session, globalFlags(self), async (ladder) => {
+        const rotated = ref === undefined ? await ladder.keys.rotateDue() : [await ladder.keys.rotate(ref)];
+        for (const info of rotated) session.out.result(rotatedText(info), info);
+        if (rotated.length === 0) session.out.note("no key is due");
+      });
+    });
 }
 
 function rotatedText(info: KeyInfo): string {

@@ -114,12 +114,29 @@ export function aliasRecord(
   return newRecord(ALIAS, tenantId, nameId(core.vault.storeId, tenantId, RECORD_TYPES.alias, name), values);
 }
 
-/** A new version of a key: every KEK under a new CMK, a new KEK for new messages. No message is touched. */
-export async function rotateKey(core: KmsCore, catalog: Catalog, ref: string, tenant: string): Promise<ResolvedKey> {
-  await retryConflicts(core.limits.commitTries, () =>
+/** Whether a key's rotation period is over. A key that is not active is left alone. */
+export function rotationIsDue(values: KeyValues, now: number): boolean {
+  const { rotationPeriod, rotatedAt } = values;
+  return rotationPeriod !== undefined && now >= rotatedAt + rotationPeriod && keyStateAt(values, now) === "active";
+}
+
+/**
+ * A new version of a key: every KEK under a new CMK, a new KEK for new messages. No message is touched.
+ * @param when "due" leaves a key alone that is not due, also where another process has just rotated it
+ * @returns the key, or undefined where it was left alone
+ */
+export async function rotateKey(
+  core: KmsCore,
+  catalog: Catalog,
+  ref: string,
+  tenant: string,
+  when: "now" | "due" = "now",
+): Promise<ResolvedKey | undefined> {
+  const rotated = await retryConflicts(core.limits.commitTries, () =>
     core.memory.consistently(async () => {
       const key = await catalog.resolve(ref, tenant);
       const { values } = key.record;
+      if (when === "due" && !rotationIsDue(values, core.now())) return false;
       const state = keyStateAt(values, core.now());
       if (state !== "active" && state !== "pre-active") {
         throw new KeyStateError("ERR_TRANSITION", `key "${key.name}" is ${state}: only an active key is rotated`, {
@@ -147,9 +164,10 @@ export async function rotateKey(core: KmsCore, catalog: Catalog, ref: string, te
         ]);
       });
       core.changed({ keyId: key.keyId, what: "rotated" });
+      return true;
     }),
   );
-  return catalog.resolve(ref, tenant);
+  return rotated ? catalog.resolve(ref, tenant) : undefined;
 }
 
 /** Makes a CMK version in the HSM for `use`; where that fails, a resident one is destroyed again. */

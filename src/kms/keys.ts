@@ -34,6 +34,11 @@ export interface Keys {
   removeAlias(alias: string): Promise<void>;
   /** A new version for new messages; older ones open as before. @throws KeyStateError ERR_TRANSITION */
   rotate(key: KeyRef): Promise<KeyInfo>;
+  /**
+   * Rotates every active key of this handle's tenant whose rotation period is over. Any number of processes may run it
+   * at once: each key is rotated by one of them. @returns the keys this call rotated
+   */
+  rotateDue(): Promise<KeyInfo[]>;
   /** Stops all use, reversibly. @throws KeyStateError ERR_TRANSITION where it is suspended already, or out of use */
   suspend(key: KeyRef, options: { readonly reason: string }): Promise<KeyInfo>;
   /** @throws KeyStateError ERR_TRANSITION where it is not suspended */
@@ -111,8 +116,19 @@ export function createKeys(core: KmsCore, catalog: Catalog, tenant: string): Key
       core.changed({ keyId: keyIdText(target), what: "updated" });
     },
 
-    async rotate(key) {
-      return info(await rotateKey(core, catalog, key, tenant));
+    async rotate(ref) {
+      const key = await rotateKey(core, catalog, ref, tenant);
+      return info(key ?? (await catalog.resolve(ref, tenant)));
+    },
+
+    async rotateDue() {
+      const done: KeyInfo[] = [];
+      for await (const { keyId, nextRotationAt } of listKeys(core, catalog, { state: "active" }, tenant)) {
+        if (nextRotationAt === undefined || nextRotationAt.getTime() > core.now()) continue;
+        const key = await rotateKey(core, catalog, keyId, tenant, "due");
+        if (key !== undefined) done.push(await info(key));
+      }
+      return done;
     },
 
     async suspend(key, options) {

@@ -156,6 +156,39 @@ describe("a failed write", () => {
   });
 });
 
+describe("rotating what is due", () => {
+  const DAY = 86_400_000;
+
+  test("only active keys whose period is over, each once", async () => {
+    const { kms } = await world.open();
+    const keys = kms.keys("default");
+    const due = await keys.create({ alias: "due", rotationPeriod: "30d" });
+    await keys.create({ alias: "later", rotationPeriod: "90d" });
+    await keys.create({ alias: "never" });
+    await keys.create({ alias: "suspended", rotationPeriod: "30d" });
+    await keys.suspend("suspended", { reason: "incident" });
+    world.time += 31 * DAY;
+    expect((await keys.rotateDue()).map(({ keyId, keyVersion }) => [keyId, keyVersion])).toEqual([[due.keyId, 2]]);
+    expect(await keys.rotateDue()).toEqual([]);
+    expect((await keys.describe("suspended")).keyVersion).toBe(1);
+  });
+
+  test("by several processes at once: each key is rotated by one of them", async () => {
+    const { kms, hsm } = await world.open();
+    const others = [kms, (await world.open({ hsm })).kms, (await world.open({ hsm })).kms];
+    for (let i = 0; i < 4; i++) await kms.keys("default").create({ alias: `key-${i}`, rotationPeriod: "30d" });
+    world.time += 31 * DAY;
+    const rotated = await Promise.all(others.map((other) => other.keys("default").rotateDue()));
+    expect(
+      rotated
+        .flat()
+        .map(({ alias }) => alias)
+        .sort(),
+    ).toEqual(["key-0", "key-1", "key-2", "key-3"]);
+    for await (const { keyVersion } of kms.keys("default").list()) expect(keyVersion).toBe(2);
+  });
+});
+
 class KeyladderErrorStub extends Error {}
 
 describe("opening a ladder", () => {
