@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { type FileHandle, link, open, rename, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { InputError, KeyladderError, StoreError } from "./errors.js";
 
 export interface AtomicFileOptions {
@@ -92,7 +92,8 @@ async function giveName(temporary: string, path: string, overwrite: boolean): Pr
 export async function openAtomicFile(path: string, options: AtomicFileOptions): Promise<AtomicFile> {
   const overwrite = options.overwrite ?? false;
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.tmp`);
+  // Not made of the target's name, which may be as long as a name can be.
+  const temporary = join(folder, `.keyladder-${randomBytes(9).toString("hex")}.tmp`);
   const doing = `write ${path}`;
   let handle: FileHandle;
   try {

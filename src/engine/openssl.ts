@@ -11,7 +11,7 @@ import {
   regularFrame,
   writeFramePrefix,
 } from "../message/frames.js";
-import { COMMITMENT_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
+import { COMMITMENT_BYTES, MAX_CALL_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { HashName, Suite } from "../message/suites.js";
 import { useDataKey } from "./data-key.js";
 import type { Engine, FrameBatch, MessageKey } from "./port.js";
@@ -125,7 +125,7 @@ class OpensslMessageKey implements MessageKey {
       const cipher = createCipheriv(this.#gcm, this.#live(), dst.subarray(nonceAt, nonceAt + NONCE_BYTES), AUTH);
       cipher.setAAD(frame.aad);
       const ciphertextAt = wireAt + layout.ciphertextAt;
-      dst.set(cipher.update(src.subarray(plainAt, plainAt + layout.plaintextBytes)), ciphertextAt);
+      dst.set(update(cipher, src.subarray(plainAt, plainAt + layout.plaintextBytes)), ciphertextAt);
       cipher.final();
       dst.set(cipher.getAuthTag(), ciphertextAt + layout.plaintextBytes);
       return true;
@@ -178,7 +178,7 @@ class OpensslMessageKey implements MessageKey {
     at: number,
   ): boolean {
     const decipher = createDecipheriv(this.#gcm, this.#live(), nonce, AUTH).setAAD(aad).setAuthTag(tag);
-    const plaintext = decipher.update(ciphertext);
+    const plaintext = update(decipher, ciphertext);
     if (!verifies(decipher)) {
       wipe(plaintext);
       return false;
@@ -187,6 +187,18 @@ class OpensslMessageKey implements MessageKey {
     wipe(plaintext);
     return true;
   }
+}
+
+/** What a cipher makes of `src`, of any length. */
+function update(cipher: { update(bytes: Uint8Array): Uint8Array }, src: Uint8Array): Uint8Array {
+  if (src.length <= MAX_CALL_BYTES) return cipher.update(src);
+  const out = new Uint8Array(src.length);
+  for (let at = 0; at < src.length; at += MAX_CALL_BYTES) {
+    const piece = cipher.update(src.subarray(at, at + MAX_CALL_BYTES));
+    out.set(piece, at);
+    wipe(piece);
+  }
+  return out;
 }
 
 /** Whether the tag verifies: node:crypto throws at `final` where it does not, for no other reason here. */

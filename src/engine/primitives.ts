@@ -17,7 +17,7 @@ import {
   randomFillSync,
 } from "node:crypto";
 import { type Bytes, concat, u16, wipe } from "../bytes.js";
-import { NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
+import { MAX_CALL_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { CurveName, HashName } from "../message/suites.js";
 import type { SecretBytes } from "./secret-bytes.js";
 
@@ -86,6 +86,11 @@ const CURVES: Readonly<Record<CurveName, { group: string; hash: HashName; bytes:
   p384: { group: "secp384r1", hash: "sha384", bytes: 48, spki: "3076301006072a8648ce3d020106052b81040022036200" },
 };
 
+/** Feeds a running hash. */
+function updateAll(hash: { update(bytes: Uint8Array): unknown }, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += MAX_CALL_BYTES) hash.update(bytes.subarray(at, at + MAX_CALL_BYTES));
+}
+
 /** A message's signing key: used for one message, then forgotten. */
 export interface MessageSigner {
   /** SEC1 compressed point: 33 bytes (P-256) or 49 (P-384). */
@@ -104,7 +109,7 @@ export function messageSigner(curve: CurveName): MessageSigner {
   const signing = createSign(hashName);
   return {
     publicKey: new Uint8Array(ECDH.convertKey(point, group, undefined, undefined, "compressed") as Buffer),
-    update: (bytes) => void signing.update(bytes),
+    update: (bytes) => updateAll(signing, bytes),
     sign: () => new Uint8Array(signing.sign(privateKey)),
   };
 }
@@ -129,7 +134,7 @@ export function messageVerifier(curve: CurveName, publicKey: Uint8Array): Messag
   }
   const verifying = createVerify(hashName);
   return {
-    update: (data) => void verifying.update(data),
+    update: (data) => updateAll(verifying, data),
     verifies: (signature) => verifying.verify(key, signature),
   };
 }

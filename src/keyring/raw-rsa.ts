@@ -18,7 +18,10 @@ export interface RawRsaKeyringOptions {
   readonly publicKey?: string;
   /** PKCS#8 PEM, not encrypted; needed to open. */
   readonly privateKey?: string;
-  /** OAEP uses MGF1 with the same hash and an empty label. "pkcs1" opens only: naming it is the opt-in. */
+  /**
+   * OAEP uses MGF1 with the same hash and an empty label. "pkcs1" opens only: naming it is the opt-in. It cannot tell a
+   * wrong key, whose message then fails at its commitment or tag: in a multi keyring put it last, one for each name.
+   */
   readonly padding: RsaPadding;
 }
 

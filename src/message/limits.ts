@@ -23,6 +23,9 @@ export const FINAL_FRAME_OVERHEAD_BYTES = 4 + 4 + NONCE_BYTES + 4 + TAG_BYTES;
 /** A non-framed body is one GCM invocation: 2^36 - 32 bytes, SP 800-38D 5.2.1.1. */
 export const MAX_NON_FRAMED_BYTES = 2n ** 36n - 32n;
 
+/** OpenSSL takes less than 2 GiB in one call: longer inputs go in as pieces of this size. */
+export const MAX_CALL_BYTES = 2 ** 30;
+
 /** u16 fields. */
 export const MAX_FIELD_BYTES = 0xffff;
 /** The format's bound on the count of encrypted data keys: a u16. */

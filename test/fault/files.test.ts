@@ -77,6 +77,13 @@ describe("round trip", () => {
     }
   });
 
+  test("names as long as a name can be", async () => {
+    const long = join(folder, "鍵".repeat(85));
+    await encryptFile(plain, long, options);
+    await decryptFile(long, opened, options);
+    expectBytes(await readFile(opened), plaintext);
+  });
+
   test("progress counts bytes of the source, to the last", async () => {
     const seen: number[] = [];
     const onProgress: FileOptions["onProgress"] = ({ doneBytes, totalBytes }) => {

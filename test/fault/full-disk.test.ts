@@ -64,6 +64,20 @@ describe.skipIf(!ready)("a full disk", () => {
   });
 });
 
+describe.skipIf(!ready)("a read-only disk", () => {
+  test("ERR_IO, for a new file and for one to be replaced", async () => {
+    const plain = join(folder, "plain");
+    await writeFile(plain, "x");
+    await writeFile(join(small, "old"), "old");
+    execFileSync("mount", ["-o", "remount,ro", small]);
+    for (const name of ["new", "old"]) {
+      const error = await expectCode(encryptFile(plain, join(small, name), { keyring, overwrite: true }), "ERR_IO");
+      expect(error.errno).toBe("EROFS");
+    }
+    expect(await readFile(join(small, "old"), "utf8")).toBe("old");
+  });
+});
+
 test("a disk that refuses writes: ERR_IO", async () => {
   const plain = join(folder, "refused");
   await writeFile(plain, "x");

@@ -18,6 +18,7 @@ import {
   failureOf,
   flipBit,
   openEveryWay,
+  SLOW,
 } from "../../kit.js";
 
 const keyring = aesKeyring();
@@ -355,6 +356,18 @@ test("a Buffer, a subarray of one, and a view of shared memory are messages too"
     expectBytes((await decrypt(message, options)).plaintext, plaintext);
   }
 });
+
+if (SLOW) {
+  test("more than 2 GiB, in small frames and in one, signed", { timeout: 600_000 }, async () => {
+    const huge = new Uint8Array(2 ** 31 + 5).fill(0x5a, 2 ** 31);
+    for (const frameBytes of [2 ** 20, 0xffff_ffff]) {
+      const message = await encrypt(huge, { keyring, suite: 0x0578, frameBytes });
+      const opened = await decrypt(message, { keyring, out: message });
+      expect(opened.plaintext.length).toBe(huge.length);
+      expectBytes(opened.plaintext.subarray(2 ** 31 - 20), huge.subarray(2 ** 31 - 20));
+    }
+  });
+}
 
 test("inspect takes a prefix that holds the header, and nothing shorter", async () => {
   expect(inspect(unsigned.subarray(0, HEADER)).headerBytes).toBe(HEADER);
