@@ -25,6 +25,11 @@ export function copyOf(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytes);
 }
 
+/** As it is; a copy where another thread may write to it meanwhile (ladder rule 5: each input byte is loaded once). */
+export function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof ArrayBuffer ? bytes : copyOf(bytes);
+}
+
 /** Equal in content. Time depends on the lengths only. */
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -6,7 +6,7 @@ import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
 import { framesWireBytes, wholeBody } from "../message/frames.js";
 import type { EncryptOptions } from "./options.js";
-import { planSealing, startSealing } from "./sealing.js";
+import { checkLength, planSealing, startSealing } from "./sealing.js";
 
 /**
  * A fresh message in the AWS Encryption SDK's format, version 2 (suite 0x0478 unless named).
@@ -27,9 +27,11 @@ export async function sealMessage(
 ): Promise<Bytes> {
   const plan = planSealing(options);
   const src = plaintextBytesOf(plaintext);
-  const sealing = await startSealing(plan, src.length, engine);
+  const bytes = src.length;
+  const sealing = await startSealing(plan, bytes, engine);
   try {
-    const counts = wholeBody(src.length, sealing.frameBytes);
+    checkLength(src, bytes);
+    const counts = wholeBody(bytes, sealing.frameBytes);
     const message = new Uint8Array(sealing.header.length + framesWireBytes(counts));
     message.set(sealing.header);
     await sealing.seal(src, message.subarray(sealing.header.length), 1, counts);

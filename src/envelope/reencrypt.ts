@@ -1,12 +1,12 @@
 /** A new message from an old one: fresh data key, fresh message id. */
 
-import { type Bytes, wipe } from "../bytes.js";
+import { type Bytes, unshared, wipe } from "../bytes.js";
 import { defaultEngine } from "../engine/select.js";
 import type { Keyring, Unwrapper } from "../keyring/port.js";
 import { openMessage } from "./decrypt.js";
 import { sealMessage } from "./encrypt.js";
 import { inspect } from "./inspect.js";
-import type { EncryptOptions } from "./options.js";
+import { checkMessage, type EncryptOptions } from "./options.js";
 
 export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
   /** Opens the old message. */
@@ -16,16 +16,17 @@ export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
 }
 
 /**
- * Opens `message` and seals its plaintext anew (ladder rule 1: a header is never tagged twice under one data key, so
+ * Opens `given` and seals its plaintext anew (ladder rule 1: a header is never tagged twice under one data key, so
  * there is no cheaper way). `context` is demanded of the old message as in `decrypt`; the new one keeps every pair of
  * the old, and stores none that the old one bound without storing unless `requiredContext` says so. Frame length and
  * signing stay as they are unless named. For large data pipe `decryptStream` into `encryptStream`.
  * @returns a fresh array
  * @throws what `decrypt` and `encrypt` throw
  */
-export async function reencrypt(message: Uint8Array, options: ReencryptOptions): Promise<Bytes> {
+export async function reencrypt(given: Uint8Array, options: ReencryptOptions): Promise<Bytes> {
   const { from, to, context, requiredContext, suite, frameBytes, plaintextBytes, ...common } = options;
   const engine = defaultEngine();
+  const message = unshared(checkMessage(given));
   const header = inspect(message);
   const opened = await openMessage(
     message,

@@ -167,6 +167,14 @@ export function checkPlaintextBytes(plan: SealingPlan, plaintextBytes: number): 
   }
 }
 
+/**
+ * Borrowed memory that grew, shrank or was transferred away while the keyring was asked is not what was checked.
+ * @throws InputError ERR_INPUT
+ */
+export function checkLength(plaintext: Uint8Array, bytes: number): void {
+  if (plaintext.length !== bytes) throw new InputError("ERR_INPUT", '"plaintext" changed its length during the call');
+}
+
 /** Plaintext comes in pieces of any size, whole frames go out. One frame is held back: it may be the final one. */
 export class FrameSealer {
   readonly #plan: SealingPlan;
@@ -199,9 +207,11 @@ export class FrameSealer {
   /** What `chunk` completes, in order; fresh arrays. `chunk` is borrowed until this settles. */
   async update(chunk: Uint8Array): Promise<Bytes[]> {
     const out: Bytes[] = [];
+    const bytes = chunk.length;
     const sealing = await this.#start(out);
+    checkLength(chunk, bytes);
     const { frameBytes } = sealing;
-    this.#plaintextBytes += chunk.length;
+    this.#plaintextBytes += bytes;
     checkPlaintextBytes(this.#plan, this.#plaintextBytes);
     let at = 0;
     if (this.#heldBytes > 0) {

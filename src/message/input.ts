@@ -1,6 +1,6 @@
 /** The bytes of a message as they arrive: whole at once without a copy, or chunk by chunk in one growing buffer. */
 
-import type { Bytes } from "../bytes.js";
+import { type Bytes, unshared } from "../bytes.js";
 
 const MIN_CAPACITY_BYTES = 1024;
 const MAX_SLACK_BYTES = 16 * 1024 * 1024;
@@ -24,13 +24,13 @@ export class MessageInput {
     return this.#end - this.#start;
   }
 
-  /** Adds bytes: borrowed where nothing was unread, until `settle`; else copied. */
+  /** Adds bytes: borrowed where nothing was unread, until `settle`; else copied, as shared memory always is. */
   push(chunk: Uint8Array): void {
     if (this.available === 0) {
-      this.#buffer = chunk;
+      this.#buffer = unshared(chunk);
       this.#start = 0;
-      this.#end = chunk.length;
-      this.#own = false;
+      this.#end = this.#buffer.length;
+      this.#own = this.#buffer !== chunk;
       return;
     }
     if (!this.#own || this.#end + chunk.length > this.#buffer.length) this.#makeRoom(this.available + chunk.length);
