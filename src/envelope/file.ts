@@ -8,7 +8,7 @@ import { InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
 import { pathOf } from "./file-source.js";
 import { FrameOpener, type Opening, planOpening } from "./opening.js";
-import type { DecryptOptions, EncryptOptions } from "./options.js";
+import { type DecryptOptions, type EncryptOptions, wholeNumber } from "./options.js";
 import { FrameSealer, planSealing } from "./sealing.js";
 
 export interface FileOptions {
@@ -86,7 +86,12 @@ export async function decryptFile(
   return { plaintextBytes: counts.written, messageBytes: counts.read, keyId, ...version(keyVersion), context };
 }
 
-function files({ overwrite, mode }: FileOptions): { overwrite?: boolean; mode?: number } {
+/** @throws InputError ERR_INPUT */
+function files({ overwrite, mode, onProgress }: FileOptions): { overwrite?: boolean; mode?: number } {
+  wholeNumber(mode, "mode", 0, 0o777, 0);
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new InputError("ERR_INPUT", '"onProgress" expected a function');
+  }
   return { ...(overwrite === undefined ? {} : { overwrite }), ...(mode === undefined ? {} : { mode }) };
 }
 

@@ -79,6 +79,11 @@ export function checkOptions(options: unknown): void {
   if (typeof options !== "object" || options === null) throw new InputError("ERR_INPUT", "expected an options object");
 }
 
+function checkSignal(signal: unknown): void {
+  if (signal === undefined || typeof (signal as AbortSignal | null)?.throwIfAborted === "function") return;
+  throw new InputError("ERR_INPUT", '"signal" expected an AbortSignal');
+}
+
 /** The suite and frame length to write. @throws InputError ERR_INPUT · DecryptError ERR_COMMITMENT_POLICY */
 export function checkEncryptOptions(options: EncryptOptions): {
   suite: Suite;
@@ -86,6 +91,7 @@ export function checkEncryptOptions(options: EncryptOptions): {
   maxDataKeys: number;
 } {
   checkKeyring(options.keyring);
+  checkSignal(options.signal);
   const id = options.suite ?? 0x0478;
   if (id !== 0x0478 && id !== 0x0578) {
     throw new InputError("ERR_INPUT", '"suite" expected 0x0478 or 0x0578: other suites are read only');
@@ -109,6 +115,7 @@ export function checkDecryptOptions(options: DecryptOptions): void {
   if (options.signed !== undefined && options.signed !== "verify-at-end" && options.signed !== "refuse") {
     throw new InputError("ERR_INPUT", '"signed" expected "verify-at-end" or "refuse"');
   }
+  checkSignal(options.signal);
   checkPolicy(options.commitmentPolicy);
   checkMaxDataKeys(options);
   maxPlaintext(options);

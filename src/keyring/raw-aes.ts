@@ -46,7 +46,7 @@ function checkKey(key: unknown): Uint8Array {
  * @throws InputError ERR_INPUT
  */
 export function rawAesKeyring(options: RawAesKeyringOptions): Keyring {
-  const { namespace, name, key } = options;
+  const { namespace, name, key } = options ?? {};
   checkKeyName(namespace, name);
   return new RawAesKeyring(namespace, name, SecretBytes.copy(checkKey(key)));
 }

@@ -38,7 +38,7 @@ const OAEP_HASH: Readonly<Record<Exclude<RsaPadding, "pkcs1">, string>> = {
  * @throws InputError ERR_INPUT
  */
 export function rawRsaKeyring(options: RawRsaKeyringOptions): Keyring {
-  const { namespace, name, publicKey, privateKey, padding } = options;
+  const { namespace, name, publicKey, privateKey, padding } = options ?? {};
   checkKeyName(namespace, name);
   if (padding !== "pkcs1" && !Object.hasOwn(OAEP_HASH, padding)) {
     throw new InputError("ERR_INPUT", '"padding" expected oaep-sha1, oaep-sha256, oaep-sha384, oaep-sha512 or pkcs1');

@@ -258,6 +258,8 @@ describe("nothing is left of", () => {
     await expectCode(decryptFile(sealed, opened, { ...options, out: new Uint8Array(9) }), "ERR_INPUT");
     await expectCode(decryptFile(sealed, opened, undefined as unknown as DecryptOptions), "ERR_INPUT");
     await expectCode(decryptFile(sealed, opened, { ...options, signed: "sometimes" as never }), "ERR_INPUT");
+    await expectCode(decryptFile(sealed, opened, { ...options, mode: "0600" as never }), "ERR_INPUT");
+    await expectCode(decryptFile(sealed, opened, { ...options, onProgress: "show" as never }), "ERR_INPUT");
     expect(await names()).toEqual(["plain", "sealed"]);
   });
 

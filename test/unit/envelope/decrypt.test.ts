@@ -280,6 +280,7 @@ describe("demands", () => {
 
   test.each<[string, object]>([
     ["no keyring", { keyring: undefined }],
+    ["a signal that is none", { signal: "stop" }],
     ["a negative bound", { maxPlaintextBytes: -1 }],
     ["an unknown word for signed", { signed: "maybe" }],
     ["an unknown policy", { commitmentPolicy: "" }],

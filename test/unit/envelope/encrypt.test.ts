@@ -112,6 +112,9 @@ describe("the context", () => {
     ["a lone surrogate in a value", { x: "\udc00" }],
     ["an array", ["x"] as unknown as Record<string, string>],
     ["text", "tenant=acme" as unknown as Record<string, string>],
+    ["a Map", new Map([["tenant", "acme"]]) as unknown as Record<string, string>],
+    ["an object that inherits its pairs", Object.create({ tenant: "acme" })],
+    ["null", null as unknown as Record<string, string>],
   ])("refuses %s", async (_what, context) => {
     await expectCode(seal("x", { context }), "ERR_INPUT");
     await expectCode(decrypt(await seal("x"), { keyring, context }), "ERR_INPUT");
@@ -156,6 +159,7 @@ describe("options", () => {
     ["no data keys", { maxEncryptedDataKeys: 0 }],
     ["65536 data keys", { maxEncryptedDataKeys: 65536 }],
     ["an unknown policy", { commitmentPolicy: "NONE" }],
+    ["a signal that is none", { signal: { aborted: false } }],
     ["no keyring", { keyring: undefined }],
     ["a keyring that only opens", { keyring: { unwrapDataKey: keyring.unwrapDataKey } }],
   ])("refuse %s", async (_what, wrong) => {

@@ -54,6 +54,11 @@ describe("rawAesKeyring", () => {
     expect(error.message).not.toContain("0000");
   });
 
+  test("no options at all: ERR_INPUT", async () => {
+    await expectCode(() => rawAesKeyring(undefined as unknown as RawAesKeyringOptions), "ERR_INPUT");
+    await expectCode(() => rawRsaKeyring(undefined as unknown as RawRsaKeyringOptions), "ERR_INPUT");
+  });
+
   test("the bytes of 32 hex digits are a key of 32 bytes: nothing can tell", () => {
     rawAesKeyring({ ...named, key: Buffer.from("0123456789abcdef0123456789abcdef") });
   });
