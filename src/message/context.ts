@@ -16,6 +16,13 @@ export function contextOf(pairs: Iterable<readonly [string, string]>): Encryptio
   return Object.freeze(context);
 }
 
+/** Of any realm. A Map, or an object that inherits its pairs, would read as one without pairs: nothing bound or demanded. */
+function isPlainObject(given: unknown): given is Record<string, unknown> {
+  if (typeof given !== "object" || given === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(given);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /**
  * Reads a caller's context, each property once, into a frozen copy: no getter and no later change gets between what is
  * authorised, what is bound and what is written (ladder rule 3).
@@ -23,12 +30,10 @@ export function contextOf(pairs: Iterable<readonly [string, string]>): Encryptio
  */
 export function readContext(given: unknown): EncryptionContext {
   if (given === undefined) return NO_PAIRS;
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new InputError("ERR_INPUT", '"context" expected an object of strings');
-  }
+  if (!isPlainObject(given)) throw new InputError("ERR_INPUT", '"context" expected a plain object of strings');
   const pairs: [string, string][] = [];
   for (const key of Object.keys(given)) {
-    const value: unknown = (given as Record<string, unknown>)[key];
+    const value: unknown = given[key];
     if (typeof value !== "string") throw new InputError("ERR_INPUT", `"context" key "${key}" expected a string value`);
     if (!key.isWellFormed() || !value.isWellFormed()) {
       throw new InputError("ERR_INPUT", '"context" holds a lone surrogate: it has no UTF-8 form');

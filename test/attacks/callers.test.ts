@@ -1,6 +1,7 @@
 /** Attacks by way of what callers and keyrings hand in: memory that others write to, odd objects, answers that never come. */
 
-import { describe, test } from "vitest";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
 import { decrypt } from "../../src/envelope/decrypt.js";
 import { encrypt } from "../../src/envelope/encrypt.js";
 import { reencrypt } from "../../src/envelope/reencrypt.js";
@@ -58,5 +59,27 @@ describe("memory that another thread may write to: each input byte is loaded onc
     const sealing = encrypt(plaintext, { keyring });
     structuredClone(plaintext.buffer, { transfer: [plaintext.buffer] });
     await expectCode(() => sealing, "ERR_INPUT");
+  });
+});
+
+describe("a context that is not what it looks like", () => {
+  test.each<[string, unknown]>([
+    ["a Map", new Map([["tenant", "globex"]])],
+    ["URLSearchParams", new URLSearchParams({ tenant: "globex" })],
+    ["pairs that are inherited", Object.create({ tenant: "globex" })],
+    ["an array", []],
+    ["null", null],
+  ])("%s is refused: it would bind nothing, and demand nothing", async (_what, given) => {
+    const context = given as Record<string, string>;
+    await expectCode(() => encrypt("x", { keyring, context }), "ERR_INPUT");
+    const message = await encrypt("x", { keyring, context: { tenant: "acme" } });
+    await expectCode(() => decrypt(message, { keyring, context }), "ERR_INPUT");
+  });
+
+  test("an object without a prototype, or of another realm, is as good as any", async () => {
+    const bare = Object.assign(Object.create(null), { tenant: "acme" });
+    const message = await encrypt("x", { keyring, context: bare });
+    const foreign = runInNewContext('({ tenant: "acme" })') as Record<string, string>;
+    expect((await decrypt(message, { keyring, context: foreign })).text()).toBe("x");
   });
 });
