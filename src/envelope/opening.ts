@@ -19,6 +19,7 @@ import { framesPlaintextBytes } from "../message/frames.js";
 import type { ParsedHeader } from "../message/header.js";
 import { DEFAULT_MAX_HELD_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
 import { MessageParser, type MessagePart } from "../message/parser.js";
+import { answerOf } from "./answer.js";
 import {
   checkDecryptOptions,
   checkMaxDataKeys,
@@ -118,7 +119,7 @@ function requiredPairs({ context }: ParsedHeader, demanded: EncryptionContext): 
 async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionContext): Promise<UnwrappedDataKey> {
   const { keyring, signal } = plan.options;
   signal?.throwIfAborted();
-  const unwrapped = await keyring.unwrapDataKey({
+  const asked = keyring.unwrapDataKey({
     suite: header.suite,
     dataKeyBytes: header.suiteInfo.dataKeyBytes,
     context: full,
@@ -126,19 +127,25 @@ async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionC
     encryptedDataKeys: header.encryptedDataKeys,
     ...(signal === undefined ? {} : { signal }),
   });
+  const unwrapped = await answerOf(asked, signal);
   if (unwrapped === undefined) {
-    const tried = [...new Set(header.encryptedDataKeys.map(({ providerId }) => providerId))];
+    const tried = shownProviders(header);
     const message = `no key at hand fits the message's encrypted data keys (${tried.map((id) => JSON.stringify(id)).join(", ")})`;
     throw new KeyNotFoundError("ERR_NO_KEYRING_MATCHED", message, { tried });
   }
-  if (!(unwrapped.dataKey instanceof DataKey)) {
+  if (!(unwrapped?.dataKey instanceof DataKey)) {
     throw new InputError("ERR_INPUT", "the keyring did not return { dataKey, keyId }");
   }
-  if (signal?.aborted) {
-    unwrapped.dataKey[Symbol.dispose]();
-    throw signal.reason;
-  }
   return unwrapped;
+}
+
+const MAX_SHOWN_PROVIDERS = 8;
+const MAX_SHOWN_CHARACTERS = 64;
+
+/** Provider ids for an error: a stranger wrote them, so few, short, and printable. */
+function shownProviders({ encryptedDataKeys }: ParsedHeader): string[] {
+  const ids = [...new Set(encryptedDataKeys.map(({ providerId }) => providerId))].slice(0, MAX_SHOWN_PROVIDERS);
+  return ids.map((id) => id.slice(0, MAX_SHOWN_CHARACTERS).replace(/[^ -~]/g, "?"));
 }
 
 /** Commitment first, in constant time; then the header tag (format: "verify the header"). */

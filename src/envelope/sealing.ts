@@ -18,6 +18,7 @@ import {
 import { type FrameCounts, footer, framesWireBytes } from "../message/frames.js";
 import { encodeHeaderBody } from "../message/header.js";
 import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
+import { answerOf, disposeAnswer } from "./answer.js";
 import { checkEncryptOptions, checkOptions, type EncryptOptions, wholeNumber } from "./options.js";
 
 /** The header nonce of version 2 (format: "header authentication version 2.0"); frames use 1 and up. */
@@ -77,7 +78,7 @@ export async function startSealing(
   const signed = signer ? contextOf([[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]]) : contextOf([]);
   const full = mergeContexts(context, signed);
   const contextBytes = serializeContext(full);
-  const generated = await options.keyring.generateDataKey({
+  const asked = options.keyring.generateDataKey({
     suite: suite.id,
     dataKeyBytes: suite.dataKeyBytes,
     context: full,
@@ -85,9 +86,9 @@ export async function startSealing(
     ...(plaintextBytes === undefined ? {} : { plaintextBytes }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
+  const generated = await answerOf(asked, options.signal);
   checkGenerated(generated, plan);
   try {
-    options.signal?.throwIfAborted();
     const messageId = randomId(MESSAGE_ID_BYTES[2]);
     const key = await engine.messageKey(generated.dataKey, suite, messageId);
     try {
@@ -141,6 +142,7 @@ function sealing(
 /** What a keyring hands back is checked: anybody can write one. */
 function checkGenerated(generated: GeneratedDataKey, { suite, maxDataKeys }: SealingPlan): void {
   if (!(generated?.dataKey instanceof DataKey) || !Array.isArray(generated.encryptedDataKeys)) {
+    disposeAnswer(generated);
     throw new InputError("ERR_INPUT", "the keyring did not return { dataKey, encryptedDataKeys, keyId }");
   }
   try {

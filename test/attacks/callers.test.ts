@@ -2,6 +2,7 @@
 
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
+import type { DataKey } from "../../src/engine/data-key.js";
 import { decrypt } from "../../src/envelope/decrypt.js";
 import { encrypt } from "../../src/envelope/encrypt.js";
 import { reencrypt } from "../../src/envelope/reencrypt.js";
@@ -60,6 +61,99 @@ describe("memory that another thread may write to: each input byte is loaded onc
     structuredClone(plaintext.buffer, { transfer: [plaintext.buffer] });
     await expectCode(() => sealing, "ERR_INPUT");
   });
+});
+
+describe("a keyring that misbehaves", () => {
+  const never = () => new Promise<never>(() => undefined);
+  const generating = (generateDataKey: Keyring["generateDataKey"]): Keyring => ({ ...opening(never), generateDataKey });
+  const opening = (unwrapDataKey: Keyring["unwrapDataKey"]): Keyring => ({
+    generateDataKey: (request) => keyring.generateDataKey(request),
+    wrapDataKey: (request) => keyring.wrapDataKey(request),
+    unwrapDataKey,
+  });
+
+  test("never answers: the signal still ends the call, with its reason", async () => {
+    const message = await encrypt("x", { keyring });
+    const sealing = new AbortController();
+    const sealed = encrypt("x", { keyring: generating(never), signal: sealing.signal });
+    sealing.abort("enough");
+    await expect(sealed).rejects.toBe("enough");
+    const signal = AbortSignal.abort("sooner");
+    await expect(decrypt(message, { keyring: opening(never), signal })).rejects.toBe("sooner");
+    const during = new AbortController();
+    const aborting = opening(() => {
+      during.abort("while asked");
+      return never();
+    });
+    await expect(decrypt(message, { keyring: aborting, signal: during.signal })).rejects.toBe("while asked");
+  });
+
+  test("answers after the signal: the data key is wiped", async () => {
+    const aborter = new AbortController();
+    const late: DataKey[] = [];
+    let answer: () => void = () => undefined;
+    const slow = generating(async (request) => {
+      const generated = await keyring.generateDataKey(request);
+      late.push(generated.dataKey);
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return generated;
+    });
+    const sealed = encrypt("x", { keyring: slow, signal: aborter.signal });
+    await new Promise((resolve) => setImmediate(resolve));
+    aborter.abort("enough");
+    await expect(sealed).rejects.toBe("enough");
+    expect(late[0]?.byteLength).toBe(32);
+    answer();
+    await new Promise((resolve) => setImmediate(resolve));
+    await expectCode(() => late[0]?.byteLength, "ERR_CLOSED");
+  });
+
+  test("answers with a data key and nonsense beside it: the data key is wiped", async () => {
+    const made: DataKey[] = [];
+    const odd = generating(async (request) => {
+      const generated = await keyring.generateDataKey(request);
+      made.push(generated.dataKey);
+      return { ...generated, encryptedDataKeys: "none" as unknown as [] };
+    });
+    await expectCode(() => encrypt("x", { keyring: odd }), "ERR_INPUT");
+    await expectCode(() => made[0]?.byteLength, "ERR_CLOSED");
+  });
+
+  test("answers null", async () => {
+    const message = await encrypt("x", { keyring });
+    const nothing = async () => null as unknown as undefined;
+    await expectCode(() => decrypt(message, { keyring: opening(nothing) }), "ERR_INPUT");
+  });
+
+  test("answers twice with one data key", async () => {
+    let first: ReturnType<Keyring["generateDataKey"]> | undefined;
+    const twice = generating((request) => {
+      first ??= keyring.generateDataKey(request);
+      return first;
+    });
+    await encrypt("x", { keyring: twice });
+    await expectCode(() => encrypt("x", { keyring: twice }), "ERR_CLOSED");
+  });
+});
+
+test("a stranger's provider ids come into an error few, short and printable", async () => {
+  const encryptedDataKeys = Array.from({ length: 60 }, (_, i) => ({
+    providerId: `${i}\u202e\u001b[31m${"x".repeat(60_000)}`,
+    providerInfo: new Uint8Array(0),
+    ciphertext: new Uint8Array(0),
+  }));
+  const many: Keyring = {
+    generateDataKey: async (request) => ({ ...(await keyring.generateDataKey(request)), encryptedDataKeys }),
+    wrapDataKey: (request) => keyring.wrapDataKey(request),
+    unwrapDataKey: async () => undefined,
+  };
+  const message = await encrypt("x", { keyring: many });
+  const error = await expectCode(() => decrypt(message, { keyring: many }), "ERR_NO_KEYRING_MATCHED");
+  expect(error.message.length).toBeLessThan(1000);
+  expect(JSON.stringify(error.tried).length).toBeLessThan(1000);
+  expect(error.message).toMatch(/^[ -~]*$/);
 });
 
 describe("a context that is not what it looks like", () => {
