@@ -22,7 +22,13 @@ export type Kdf =
 /** 128 MiB, about half a second: OWASP's recommendation for scrypt. */
 export const DEFAULT_COST: ScryptCost = Object.freeze({ log2N: 17, r: 8, p: 1 });
 
-/** What a token file may ask for: a hostile one must not make its reader allocate or compute without bound. */
+/**
+ * What a token file may ask for at least. AES-GCM commits to no key: a hostile file can be made to open under many
+ * passphrases at once, so that whether it opens tells of each (a partitioning oracle). That costs its maker one
+ * derivation for each passphrase, which must not be cheap. 16 MiB, about 50 ms.
+ */
+const MIN_COST: ScryptCost = Object.freeze({ log2N: 14, r: 8, p: 1 });
+/** What a token file may ask for at most: a hostile one must not make its reader allocate or compute without bound. */
 const MAX_COST: ScryptCost = Object.freeze({ log2N: 20, r: 16, p: 16 });
 const MAX_SCRYPT_MEMORY = 2 ** 30;
 
@@ -34,12 +40,12 @@ export function freshSalt(): Bytes {
 
 /** Called before anything is allocated. @throws FormatError ERR_FORMAT for parameters out of bounds */
 export function checkCost(cost: ScryptCost): void {
-  const { log2N, r, p } = cost;
-  const inRange = (value: number, max: number) => Number.isInteger(value) && value >= 1 && value <= max;
-  if (!inRange(log2N, MAX_COST.log2N) || !inRange(r, MAX_COST.r) || !inRange(p, MAX_COST.p)) {
+  const inRange = (name: keyof ScryptCost) =>
+    Number.isInteger(cost[name]) && cost[name] >= MIN_COST[name] && cost[name] <= MAX_COST[name];
+  if (!inRange("log2N") || !inRange("r") || !inRange("p")) {
     throw new FormatError("ERR_FORMAT", "the token file asks for scrypt parameters out of bounds");
   }
-  if (128 * 2 ** log2N * r > MAX_SCRYPT_MEMORY) {
+  if (128 * 2 ** cost.log2N * cost.r > MAX_SCRYPT_MEMORY) {
     throw new FormatError("ERR_FORMAT", "the token file asks for more than 1 GiB of memory");
   }
 }

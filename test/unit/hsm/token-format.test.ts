@@ -163,6 +163,8 @@ describe("hostile scrypt parameters", () => {
 
   it.each([
     [0, 8, 1],
+    [13, 8, 1],
+    [17, 7, 1],
     [21, 8, 1],
     [255, 255, 255],
     [17, 0, 1],
@@ -176,7 +178,7 @@ describe("hostile scrypt parameters", () => {
   });
 
   it.each([
-    [1, 1, 1],
+    [14, 8, 1],
     [17, 8, 1],
     [20, 8, 16],
     [19, 16, 16],
