@@ -125,6 +125,7 @@ async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionC
     context: full,
     contextBytes: serializeContext(full),
     encryptedDataKeys: header.encryptedDataKeys,
+    demandedContext: plan.demanded,
     ...(signal === undefined ? {} : { signal }),
   });
   const unwrapped = await answerOf(asked, signal);

@@ -8,6 +8,7 @@ import { type Duration, parseDuration } from "../duration.js";
 import { shareDataKey } from "../engine/data-key.js";
 import { sha512Text } from "../engine/primitives.js";
 import { InputError } from "../errors.js";
+import { serializeContext } from "../message/context.js";
 import { PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
 import { checkKeyring } from "./multi.js";
 import type { GeneratedDataKey, Keyring, UnwrappedDataKey, UnwrapRequest, WrapRequest } from "./port.js";
@@ -100,15 +101,15 @@ export class DataKeyCache {
     return (await this.#get(cacheId("seal", identity, request), bytes, request, fetch)) ?? fetch(request);
   }
 
-  /** As `generate`, also for the same encrypted data keys. "Not mine" is not remembered. */
+  /** As `generate`, also for the same encrypted data keys and demands. "Not mine" is not remembered. */
   async unwrap(
     identity: Uint8Array,
     request: UnwrapRequest,
     fetch: (shared: UnwrapRequest) => Promise<UnwrappedDataKey | undefined>,
   ): Promise<UnwrappedDataKey | undefined> {
-    const { encryptedDataKeys } = request;
+    const { encryptedDataKeys, demandedContext = {} } = request;
     const id = cacheId("open", identity, request);
-    return this.#get(id, undefined, request, (shared) => fetch({ ...shared, encryptedDataKeys }));
+    return this.#get(id, undefined, request, (shared) => fetch({ ...shared, encryptedDataKeys, demandedContext }));
   }
 
   /** Forgets and wipes everything; what is being fetched now is not kept either. */
@@ -222,10 +223,11 @@ function now(): number {
   return performance.now();
 }
 
-/** A digest of length-prefixed {purpose, keyring identity, suite, context, encrypted data keys} (ladder rule 3). */
+/** A digest of length-prefixed {purpose, keyring identity, suite, context, demands, encrypted data keys} (ladder rule 3). */
 function cacheId(purpose: "seal" | "open", identity: Uint8Array, request: WrapRequest | UnwrapRequest): string {
   const fields = [Uint8Array.of(purpose === "seal" ? 1 : 2), identity, u16(request.suite), request.contextBytes];
   if ("encryptedDataKeys" in request) {
+    fields.push(serializeContext(request.demandedContext ?? {}));
     for (const { providerId, providerInfo, ciphertext } of request.encryptedDataKeys) {
       fields.push(utf8(providerId, "a provider id"), providerInfo, ciphertext);
     }

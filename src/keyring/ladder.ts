@@ -100,7 +100,7 @@ abstract class LadderBase implements LadderUnwrapper {
     let refusal: unknown;
     for (const candidate of candidates) {
       try {
-        this.kms.dataKeys.authorise(candidate.key, "decrypt", request.context);
+        this.kms.dataKeys.authorise(candidate.key, "decrypt", request.demandedContext ?? {});
         allowed.push(candidate);
       } catch (error) {
         refusal ??= error;

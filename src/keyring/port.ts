@@ -25,6 +25,11 @@ export interface WrapRequest {
 export interface UnwrapRequest extends WrapRequest {
   /** As the message carries them, in its order. Untrusted. */
   readonly encryptedDataKeys: readonly EncryptedDataKey[];
+  /**
+   * Of `context`, the pairs the caller demanded; the others only stand in the message. A keyring that wants a pair to be
+   * checked by whoever opens looks here. Absent: nothing was demanded.
+   */
+  readonly demandedContext?: EncryptionContext;
 }
 
 /** A data key made and wrapped. The receiver disposes `dataKey`. */

@@ -41,7 +41,7 @@ export class DataKeys {
   }
 
   /**
-   * Checks state, usage and context. Costs no I/O beyond asking whether the store changed.
+   * Checks state, usage and context: the pairs to be bound, or, for opening, those the caller demands. Costs no I/O beyond asking whether the store changed.
    * @throws KeyStateError · InputError ERR_INPUT where a required context key is missing
    */
   authorise(key: ResolvedKey, operation: "encrypt" | "decrypt", context: EncryptionContext): void {

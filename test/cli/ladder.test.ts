@@ -177,6 +177,11 @@ describe("key", () => {
     const refused = await cli(["encrypt", "-k", "orders"], { input: "x" });
     expect(refused).toMatchObject({ code: 2, out: "" });
     expect(refused.err).toContain('requires context "tenant"');
+    const sealed = await cli(["encrypt", "-k", "orders", "-c", "tenant=acme"], { input: "x" });
+    const unasked = await cli(["decrypt"], { input: sealed.stdout });
+    expect(unasked).toMatchObject({ code: 2, out: "" });
+    expect(unasked.err).toContain('requires context "tenant"');
+    expect(await cli(["decrypt", "-c", "tenant=acme"], { input: sealed.stdout })).toMatchObject({ code: 0, out: "x" });
   });
 
   it("create: an alias that is taken is exit 6, or the key with --if-not-exists", async () => {

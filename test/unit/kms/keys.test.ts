@@ -274,9 +274,13 @@ describe("what a key allows", () => {
     const { encryptedDataKeys } = await ring.generateDataKey(request());
     const refused = { code: "ERR_INPUT", message: 'key "orders" requires context "tenant"' };
     await expect(ring.generateDataKey(request({ other: "x" }))).rejects.toMatchObject(refused);
-    await expect(ring.unwrapDataKey({ ...request({}), encryptedDataKeys })).rejects.toMatchObject(refused);
-    await expect(unwrapper(kms).unwrapDataKey({ ...request({}), encryptedDataKeys })).rejects.toMatchObject({
+    // Opening: what stands in the message is not enough, the caller must demand it.
+    const asking = { ...request(), encryptedDataKeys };
+    await expect(ring.unwrapDataKey(asking)).rejects.toMatchObject(refused);
+    await expect(unwrapper(kms).unwrapDataKey({ ...asking, demandedContext: {} })).rejects.toMatchObject({
       code: "ERR_INPUT",
     });
+    const demandedContext = asking.context;
+    expect(await ring.unwrapDataKey({ ...asking, demandedContext })).toMatchObject({ keyVersion: 1 });
   });
 });
