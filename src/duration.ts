@@ -10,8 +10,9 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 export function parseDuration(text: unknown, name: string): number {
   const match = typeof text === "string" ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) : null;
   const ms = match === null ? Number.NaN : Number(match[1]) * (UNIT_MS[match[2] as string] as number);
-  if (!(ms > 0) || !Number.isSafeInteger(Math.round(ms))) {
+  const whole = Math.round(ms);
+  if (!(whole >= 1) || !Number.isSafeInteger(whole)) {
     throw new InputError("ERR_INPUT", `"${name}" expected a duration such as "60s" or "90d"`);
   }
-  return Math.round(ms);
+  return whole;
 }
