@@ -11,6 +11,7 @@ import type { Hsm, HsmDriver, HsmSession } from "./hsm/port.js";
 import { type CacheOptions, type CacheStats, DataKeyCache } from "./keyring/cache.js";
 import type { LadderUnwrapper } from "./keyring/ladder.js";
 import type { Keyring, Unwrapper } from "./keyring/port.js";
+import { checkName } from "./kms/ids.js";
 import type { Keys } from "./kms/keys.js";
 import type { Kms } from "./kms/kms.js";
 import type { KeyRef } from "./kms/options.js";
@@ -118,10 +119,7 @@ function checkOptions(options: LadderOptions): { hsm: HsmDriver; store: StoreDri
   if (create !== false && create !== "if-missing") {
     throw new InputError("ERR_INPUT", '"create" expected false or "if-missing"');
   }
-  if (typeof tenant !== "string" || tenant === "" || tenant.includes(":")) {
-    throw new InputError("ERR_INPUT", '"tenant" expected a name without ":"');
-  }
-  return { hsm, store, create: create === "if-missing", tenant };
+  return { hsm, store, create: create === "if-missing", tenant: checkName(tenant, "tenant") };
 }
 
 function opens<T>(driver: unknown): driver is T {
