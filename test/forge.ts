@@ -29,6 +29,8 @@ export interface Forgery {
   readonly dataKeys?: readonly (readonly [string, string | Uint8Array, Uint8Array])[];
   readonly dataKey?: Uint8Array;
   readonly messageId?: Uint8Array;
+  /** In place of the true one, under a header tag and frames that verify. */
+  readonly commitment?: Uint8Array;
 }
 
 /** Opens forgeries: their data key is all zeros. */
@@ -56,7 +58,7 @@ export function forgeContext(pairs: readonly (readonly [string | Uint8Array, str
   return Buffer.concat([int(pairs.length, 2), ...pairs.flatMap(([key, value]) => [field(key), field(value)])]);
 }
 
-export function gcm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Buffer {
+function gcm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Buffer {
   const cipher = createCipheriv(`aes-${8 * key.length}-gcm` as CipherGCMTypes, key, nonce);
   cipher.setAAD(aad);
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
@@ -86,7 +88,8 @@ export function forge(forgery: Forgery): Bytes {
   const { suite, frameBytes, context = {} } = forgery;
   const v2 = suite.messageVersion === 2;
   const messageId = forgery.messageId ?? Buffer.alloc(v2 ? 32 : 16, 7);
-  const { key, commitment } = forgeKeys(suite, forgery.dataKey ?? new Uint8Array(suite.dataKeyBytes), messageId);
+  const keys = forgeKeys(suite, forgery.dataKey ?? new Uint8Array(suite.dataKeyBytes), messageId);
+  const { key, commitment } = { ...keys, ...(forgery.commitment && { commitment: forgery.commitment }) };
   const pairs: [string, string][] = Object.entries(context);
   const signer = suite.signature && forgeSigner(suite.signature);
   if (signer) pairs.unshift(["aws-crypto-public-key", signer.publicKey]);

@@ -238,6 +238,16 @@ describe("age", () => {
     expect(spy.generated).toBe(2);
   });
 
+  test("is not stretched to when the next sweep comes", async () => {
+    const { generateDataKey } = cached({ maxAge: "10s" });
+    await generateDataKey(requestOf({ a: "1" }));
+    vi.advanceTimersByTime(5_000);
+    await generateDataKey(requestOf({ a: "2" }));
+    vi.advanceTimersByTime(10_000);
+    await generateDataKey(requestOf({ a: "2" }));
+    expect(spy.generated).toBe(3);
+  });
+
   test("what nobody asks for again is wiped", async () => {
     const { generateDataKey } = cached({ maxAge: "10s" });
     (await generateDataKey(requestOf({ a: "1" }))).dataKey[Symbol.dispose]();

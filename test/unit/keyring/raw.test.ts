@@ -8,6 +8,7 @@ import { multiKeyring } from "../../../src/keyring/multi.js";
 import type { Keyring, Unwrapper } from "../../../src/keyring/port.js";
 import { type RawAesKeyringOptions, rawAesKeyring } from "../../../src/keyring/raw-aes.js";
 import { type RawRsaKeyringOptions, rawRsaKeyring } from "../../../src/keyring/raw-rsa.js";
+import type { EncryptedDataKey } from "../../../src/message/header.js";
 import { aesKeyring, countingBytes, expectBytes, expectCode, flipBit } from "../../kit.js";
 
 const named = { namespace: "ns", name: "käy" } as const;
@@ -88,6 +89,18 @@ describe("rawAesKeyring", () => {
     await expectCode(decrypt(message, opening({ key: flipBit(key, 255) })), "ERR_DECRYPT");
     expect((await decrypt(message, opening({}))).text()).toBe("x");
   });
+});
+
+test("rawAesKeyring: a provider info of another length is another key's", async () => {
+  const keyring = rawAesKeyring({ ...named, key: countingBytes(32) });
+  const [edk] = inspect(await encrypt("x", { keyring })).encryptedDataKeys as [EncryptedDataKey];
+  const request = { suite: 0x0478, dataKeyBytes: 32, context: {}, contextBytes: new Uint8Array(0) } as const;
+  const asked = (providerInfo: Uint8Array) =>
+    keyring.unwrapDataKey({ ...request, encryptedDataKeys: [{ ...edk, providerInfo }] });
+  expect(await asked(edk.providerInfo)).toBeDefined();
+  expect(await asked(edk.providerInfo.subarray(1))).toBeUndefined();
+  expect(await asked(edk.providerInfo.subarray(0, -1))).toBeUndefined();
+  expect(await asked(concat(edk.providerInfo, Uint8Array.of(0)))).toBeUndefined();
 });
 
 describe("rawRsaKeyring", () => {
