@@ -254,7 +254,7 @@ function* parseFrames(
     while (input.available >= end + 4 && input.u32(end) !== FINAL_FRAME_MARK) {
       checkSequence(input.u32(end), sequence, input.offset + end);
       if (regularFrames === 0) {
-        checkHeld(wireBytes, limits);
+        checkHeld(frameBytes, limits);
         if (input.available < wireBytes) yield* need(input, wireBytes, "a frame");
       } else if (input.available < end + wireBytes || end >= limits.batchBytes) {
         break;

@@ -268,9 +268,13 @@ describe("demands", () => {
   });
 
   test("maxPlaintextBytes", async () => {
-    expectBytes((await decrypt(unsigned, { ...options, maxPlaintextBytes: 40 })).plaintext, plaintext);
+    await openEveryWay(unsigned, plaintext, { ...options, maxPlaintextBytes: 40 });
+    await openEveryWay(signed, plaintext, { ...options, maxPlaintextBytes: 40 });
+    await openEveryWay(unframed, plaintext, { ...forgeOptions, maxPlaintextBytes: 40 });
     await refusedWith("ERR_LIMIT_PLAINTEXT", unsigned, { ...options, maxPlaintextBytes: 39 });
+    await refusedWith("ERR_LIMIT_PLAINTEXT", unsigned, { ...options, maxPlaintextBytes: 15 });
     await refusedWith("ERR_LIMIT_PLAINTEXT", unsigned, { ...options, maxPlaintextBytes: 0 });
+    await refusedWith("ERR_LIMIT_PLAINTEXT", unframed, { ...forgeOptions, maxPlaintextBytes: 39 });
   });
 
   test('signed: "refuse" refuses a signed message, whole too', async () => {
