@@ -8,7 +8,7 @@ import { sealMessage } from "./envelope/encrypt.js";
 import type { CommitmentPolicy, DecryptOptions, EncryptOptions } from "./envelope/options.js";
 import { InputError } from "./errors.js";
 import type { Hsm, HsmDriver, HsmSession } from "./hsm/port.js";
-import { type CacheOptions, type CacheStats, DataKeyCache } from "./keyring/cache.js";
+import { type Authority, type CacheOptions, type CacheStats, DataKeyCache } from "./keyring/cache.js";
 import type { LadderUnwrapper } from "./keyring/ladder.js";
 import type { Keyring, Unwrapper } from "./keyring/port.js";
 import { checkName } from "./kms/ids.js";
@@ -193,11 +193,14 @@ class OpenLadder implements Ladder {
       return { unwrapDataKey: (request) => run(() => inner.unwrapDataKey(request)) };
     }
     const inner = this.#keyring(given[0]);
-    return {
+    const keyring: Keyring & Authority = {
       generateDataKey: (request) => run(() => inner.generateDataKey(request)),
       wrapDataKey: (request) => run(() => inner.wrapDataKey(request)),
       unwrapDataKey: (request) => run(() => inner.unwrapDataKey(request)),
+      authoriseGenerate: (request) => run(() => inner.authoriseGenerate(request)),
+      authoriseUnwrap: (request) => run(() => inner.authoriseUnwrap(request)),
     };
+    return keyring;
   }
 
   async info(): Promise<LadderInfo> {
@@ -232,7 +235,7 @@ class OpenLadder implements Ladder {
   }
 
   /** One key behind the cache. Not counted as work: whoever calls it is. */
-  #keyring(key: unknown): Keyring {
+  #keyring(key: unknown): Keyring & Authority {
     if (typeof key !== "string" || key === "") {
       throw new InputError("ERR_INPUT", '"key" expected a key id, an alias or "tenant:alias"');
     }
@@ -241,6 +244,8 @@ class OpenLadder implements Ladder {
     return {
       unwrapDataKey: cachedUnwrap(inner, cache),
       wrapDataKey: (request) => inner.wrapDataKey(request),
+      authoriseGenerate: (request) => inner.authoriseGenerate(request),
+      authoriseUnwrap: (request) => inner.authoriseUnwrap(request),
       async generateDataKey(request) {
         if (cache === undefined) return inner.generateDataKey(request);
         const identity = await inner.authoriseGenerate(request);

@@ -45,17 +45,41 @@ interface Entry<T extends Cached> {
 /**
  * A keyring in front of `keyring` that reuses its data keys. Sealing reuses one only where suite and context are the
  * same and the plaintext's length is known ahead; messages of the signed suite get their own. Opening reuses one for the
- * same suite, context and encrypted data keys.
+ * same suite, context and encrypted data keys. In front of a multi keyring, the state of a ladder's key among its
+ * keyrings is asked only where a data key is fetched: a suspended key may serve until `maxAge`.
  * @throws InputError ERR_INPUT
  */
 export function cachingKeyring(keyring: Keyring, options: CacheOptions): Keyring {
   checkKeyring(keyring);
   const cache = new DataKeyCache(options);
+  const authority = isAuthority(keyring) ? keyring : undefined;
   return {
-    generateDataKey: (request) => cache.generate(EMPTY, request, (shared) => keyring.generateDataKey(shared)),
+    async generateDataKey(request) {
+      const identity = authority === undefined ? EMPTY : await authority.authoriseGenerate(request);
+      return cache.generate(identity, request, (shared) => keyring.generateDataKey(shared));
+    },
     wrapDataKey: (request) => keyring.wrapDataKey(request),
-    unwrapDataKey: (request) => cache.unwrap(EMPTY, request, (shared) => keyring.unwrapDataKey(shared)),
+    async unwrapDataKey(request) {
+      const identity = authority === undefined ? EMPTY : await authority.authoriseUnwrap(request);
+      if (identity === undefined) return undefined;
+      return cache.unwrap(identity, request, (shared) => keyring.unwrapDataKey(shared));
+    },
   };
+}
+
+/**
+ * What a keyring may offer besides: whether its key may be used, and what tells the key in its present state from all
+ * others. Asked before a cache is, so that a suspended key is not served from one (ladder rule 3).
+ */
+export interface Authority {
+  authoriseGenerate(request: WrapRequest): Promise<Uint8Array>;
+  /** Undefined where none of the encrypted data keys is the keyring's. */
+  authoriseUnwrap(request: UnwrapRequest): Promise<Uint8Array | undefined>;
+}
+
+function isAuthority(keyring: Keyring): keyring is Keyring & Authority {
+  const { authoriseGenerate, authoriseUnwrap } = keyring as Partial<Authority>;
+  return typeof authoriseGenerate === "function" && typeof authoriseUnwrap === "function";
 }
 
 /** The cache itself: one may serve many keyrings, told apart by their identities. */

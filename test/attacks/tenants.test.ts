@@ -4,8 +4,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Ladder, type LadderOptions, openLadder, softwareHsm, sqliteStore } from "../../src/index.js";
-import { expectCode } from "../kit.js";
+import {
+  cachingKeyring,
+  decrypt,
+  encrypt,
+  type Ladder,
+  type LadderOptions,
+  openLadder,
+  softwareHsm,
+  sqliteStore,
+} from "../../src/index.js";
+import { aesKeyring, expectCode } from "../kit.js";
 
 let folder: string;
 const opened: Ladder[] = [];
@@ -55,6 +64,24 @@ describe("a key suspended, or its alias moved, by another handle", () => {
     await other.keys.suspend("orders", { reason: "an attack" });
     await expectCode(() => ladder.decrypt(message), "ERR_KEY_SUSPENDED");
     await expectCode(() => ladder.encrypt("x", { key: "orders" }), "ERR_KEY_SUSPENDED");
+  });
+
+  test("nor from a cache that a caller put in front of the ladder's keyring", async () => {
+    const ladder = await open();
+    const other = await open();
+    await ladder.keys.create({ alias: "orders" });
+    const keyring = cachingKeyring(ladder.keyring("orders"), { maxAge: "1h" });
+    const message = await encrypt("x", { keyring });
+    expect((await decrypt(message, { keyring })).text()).toBe("x");
+    await other.keys.suspend("orders", { reason: "an attack" });
+    await expectCode(() => decrypt(message, { keyring }), "ERR_KEY_SUSPENDED");
+    await expectCode(() => encrypt("x", { keyring }), "ERR_KEY_SUSPENDED");
+    await other.keys.resume("orders");
+    expect((await decrypt(message, { keyring })).text()).toBe("x");
+    await expectCode(
+      async () => decrypt(await encrypt("x", { keyring: aesKeyring() }), { keyring }),
+      "ERR_NO_KEYRING_MATCHED",
+    );
   });
 
   test("opens no longer by the alias that names another key now", async () => {
