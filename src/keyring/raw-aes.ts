@@ -1,6 +1,6 @@
 /** A keyring over one AES key the caller holds (AWS Encryption SDK: raw AES keyring). Interoperable, bytes for bytes. */
 
-import { type Bytes, compareBytes, concat, u32, utf8 } from "../bytes.js";
+import { type Bytes, compareBytes, concat, u32, utf8, wipe } from "../bytes.js";
 import { DataKey, useDataKey } from "../engine/data-key.js";
 import { gcmOpen, gcmSeal, randomBytes } from "../engine/primitives.js";
 import { SecretBytes } from "../engine/secret-bytes.js";
@@ -80,6 +80,7 @@ class RawAesKeyring implements Keyring {
       const nonce = providerInfo.subarray(this.#infoPrefix.length);
       const opened = gcmOpen(this.#key, nonce, request.contextBytes, ciphertext);
       if (opened?.length === request.dataKeyBytes) return { dataKey: DataKey.fromBytes(opened), keyId: this.#keyId };
+      wipe(opened); // a data key of another suite's length
     }
     if (mine.length > 0) throw decryptFailed();
     return undefined;

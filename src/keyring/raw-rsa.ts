@@ -1,7 +1,7 @@
 /** A keyring over one RSA key pair, or half of one, the caller holds (AWS Encryption SDK: raw RSA keyring). Node only. */
 
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { type Bytes, compareBytes, utf8 } from "../bytes.js";
+import { type Bytes, compareBytes, utf8, wipe } from "../bytes.js";
 import { DataKey, useDataKey } from "../engine/data-key.js";
 import { randomBytes, rsaOaepDecrypt, rsaOaepEncrypt, rsaPkcs1Decrypt } from "../engine/primitives.js";
 import { decryptFailed, InputError } from "../errors.js";
@@ -120,6 +120,7 @@ class RawRsaKeyring implements Keyring {
     for (const { ciphertext } of mine) {
       const opened = this.#open(key, ciphertext, request.dataKeyBytes);
       if (opened?.length === request.dataKeyBytes) return { dataKey: DataKey.fromBytes(opened), keyId: this.#keyId };
+      wipe(opened); // a data key of another suite's length
     }
     if (mine.length > 0) throw decryptFailed();
     return undefined;
