@@ -190,7 +190,8 @@ function registerRotate(key: Command, session: Session): void {
     .argument("[KEY]", "alias or key id")
     .option("--due", "every key whose rotation period is over; many machines may run it, each key is rotated once")
     .action((ref: string | undefined, options: { due?: boolean }, self: Command) => {
-      if ((ref === undefined) !== (options.due === true)) throw usageError("rotate expected KEY, or --due");
+      if ((ref === undefined) !== (options.due === true))
+        throw usageError("which KEY? One, or --due", "keyladder key --help");
       return withLadder(session, globalFlags(self), async (ladder) => {
         const rotated = ref === undefined ? await ladder.keys.rotateDue() : [await ladder.keys.rotate(ref)];
         for (const info of rotated) session.out.result(rotatedText(info), info);
