@@ -1,7 +1,7 @@
 /** Files that appear whole or not at all: a temporary name beside the target, fsync, then one rename or link. Node only. */
 
 import { randomBytes } from "node:crypto";
-import { type FileHandle, link, open, rename, unlink } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError, KeyladderError, StoreError } from "./errors.js";
 
@@ -124,10 +124,10 @@ export async function openAtomicFile(path: string, options: AtomicFileOptions): 
   };
 }
 
-/** Fails early, before any work, where the target exists. The commit checks again, atomically. */
+/** Fails early, before any work, where the target exists, a pipe or a link to nothing too. The commit checks again, atomically. */
 async function refuseExisting(path: string): Promise<void> {
   try {
-    await (await open(path, "r")).close();
+    await lstat(path);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return;
     throw error;

@@ -1,10 +1,15 @@
 /** Attacks by way of what callers and keyrings hand in: memory that others write to, odd objects, answers that never come. */
 
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { DataKey } from "../../src/engine/data-key.js";
 import { decrypt } from "../../src/envelope/decrypt.js";
 import { encrypt } from "../../src/envelope/encrypt.js";
+import { encryptFile } from "../../src/envelope/file.js";
 import { reencrypt } from "../../src/envelope/reencrypt.js";
 import { decryptStream } from "../../src/envelope/stream.js";
 import type { Keyring } from "../../src/keyring/port.js";
@@ -176,4 +181,15 @@ describe("a context that is not what it looks like", () => {
     const foreign = runInNewContext('({ tenant: "acme" })') as Record<string, string>;
     expect((await decrypt(message, { keyring, context: foreign })).text()).toBe("x");
   });
+});
+
+test.skipIf(process.platform === "win32")("a pipe where the file is to go is refused, not waited for", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "keyladder-callers-"));
+  try {
+    writeFileSync(join(folder, "plain"), "x");
+    execFileSync("mkfifo", [join(folder, "pipe")]);
+    await expectCode(() => encryptFile(join(folder, "plain"), join(folder, "pipe"), { keyring }), "ERR_FILE_EXISTS");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
