@@ -6,7 +6,7 @@ import type { Keyring, Unwrapper } from "../keyring/port.js";
 import { openMessage } from "./decrypt.js";
 import { sealMessage } from "./encrypt.js";
 import { inspect } from "./inspect.js";
-import { checkMessage, type EncryptOptions } from "./options.js";
+import { checkMessage, checkOptions, type EncryptOptions } from "./options.js";
 
 export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
   /** Opens the old message. */
@@ -26,6 +26,7 @@ export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
 export async function reencrypt(given: Uint8Array, options: ReencryptOptions): Promise<Bytes> {
   const { from, to, context, requiredContext, suite, frameBytes, plaintextBytes, ...common } = options;
   const engine = defaultEngine();
+  checkOptions(options);
   const message = unshared(checkMessage(given));
   const header = inspect(message);
   const opened = await openMessage(
