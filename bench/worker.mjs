@@ -22,10 +22,11 @@ let current;
 
 const handlers = {
   /** @param {{ case: import("./cases.mjs").Case }} request */
-  async prepare({ case: { plaintextBytes, cached, direction } }) {
-    const subject = contender({ key, cached });
+  async prepare({ case: { plaintextBytes, cached, reused, direction } }) {
+    const outBytes = reused ? Math.ceil(plaintextBytes * 1.01) + 4096 : 0;
+    const subject = contender({ key, cached, outBytes });
     const plaintext = plaintextOf(plaintextBytes);
-    const message = await subject.encrypt(plaintext);
+    const message = new Uint8Array(await subject.encrypt(plaintext));
     const run = direction === "encrypt" ? () => subject.encrypt(plaintext) : () => subject.decrypt(message);
     current = { run, subject, plaintext };
     return { message };

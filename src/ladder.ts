@@ -175,7 +175,8 @@ class OpenLadder implements Ladder {
     return this.#work.run(() => {
       const { commitmentPolicy, maxEncryptedDataKeys } = defaults;
       const { key, ...options } = given;
-      const keyring = key === undefined ? this.#unwrapper() : this.#keyring(key);
+      // A key named and undefined is a mistake, not the wish for any key.
+      const keyring = "key" in given ? this.#keyring(key) : this.#unwrapper();
       const bounds = {
         ...(commitmentPolicy === undefined ? {} : { commitmentPolicy }),
         ...(maxEncryptedDataKeys === undefined ? {} : { maxEncryptedDataKeys }),

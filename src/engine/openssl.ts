@@ -1,7 +1,7 @@
 /** The AEAD port over node:crypto. Node only. Its message keys are wiped; OpenSSL's own contexts are OpenSSL's to cleanse. */
 
 import { createCipheriv, createDecipheriv, hash as digest } from "node:crypto";
-import { ascii, type Bytes, concat, copyOf, u16, wipe } from "../bytes.js";
+import { ascii, type Bytes, concat, constantTimeEqual, copyOf, u16, wipe } from "../bytes.js";
 import { InputError } from "../errors.js";
 import {
   type BodyAad,
@@ -112,8 +112,8 @@ class OpensslMessageKey implements MessageKey {
   }
 
   openHeader(nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): boolean {
-    const decipher = createDecipheriv(this.#gcm, this.#live(), nonce, AUTH).setAAD(aad).setAuthTag(tag);
-    return verifies(decipher);
+    // Over no plaintext, sealing and opening compute the same tag; to compute it costs half of what a decipher does.
+    return constantTimeEqual(this.sealHeader(nonce, aad), tag);
   }
 
   sealFrames(batch: FrameBatch): void {

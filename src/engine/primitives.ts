@@ -144,8 +144,13 @@ export function rsaOaepEncrypt(key: KeyObject, oaepHash: string, plaintext: Uint
   return new Uint8Array(publicEncrypt({ key, oaepHash, padding: constants.RSA_PKCS1_OAEP_PADDING }, plaintext));
 }
 
-/** Undefined where the padding does not verify. */
+function modulusBytesOf(key: KeyObject): number {
+  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
+}
+
+/** Undefined where the padding does not verify, or the length is not the modulus's (RFC 8017 7.1.2). */
 export function rsaOaepDecrypt(key: KeyObject, oaepHash: string, ciphertext: Uint8Array): Bytes | undefined {
+  if (ciphertext.length !== modulusBytesOf(key)) return undefined; // OpenSSL forgives a missing leading zero
   try {
     const plaintext = privateDecrypt({ key, oaepHash, padding: constants.RSA_PKCS1_OAEP_PADDING }, ciphertext);
     const copy = new Uint8Array(plaintext);
@@ -166,7 +171,7 @@ export function rsaPkcs1Decrypt(key: KeyObject, secret: Uint8Array, ciphertext: 
   const rejected = new Uint8Array(
     createHmac("sha256", secret).update(u16(bytes)).update(ciphertext).digest().subarray(0, bytes),
   );
-  const modulusBytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
+  const modulusBytes = modulusBytesOf(key);
   const block = rawBlock(key, ciphertext, modulusBytes);
   if (block === undefined) return rejected;
   const separatorAt = modulusBytes - bytes - 1;

@@ -1,6 +1,6 @@
 /** Opens one message in memory. */
 
-import { type Bytes, fromUtf8, wipe } from "../bytes.js";
+import { type Bytes, fromUtf8, overlap, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
 import { defaultEngine } from "../engine/select.js";
 import { DecryptError, FormatError, InputError } from "../errors.js";
@@ -104,8 +104,7 @@ function checkOut(out: unknown, message: Uint8Array, bytes: number): void {
     const message = `"out" expected at least ${bytes} bytes, got ${out.length}`;
     throw new InputError("ERR_OUTPUT_TOO_SMALL", message, { neededBytes: bytes });
   }
-  if (out.buffer !== message.buffer || out.byteOffset === message.byteOffset) return;
-  const disjoint =
-    out.byteOffset + bytes <= message.byteOffset || message.byteOffset + message.length <= out.byteOffset;
-  if (!disjoint) throw new InputError("ERR_OVERLAP", '"out" overlaps the message without starting where it starts');
+  if (out.byteOffset !== message.byteOffset && overlap(out.subarray(0, bytes), message)) {
+    throw new InputError("ERR_OVERLAP", '"out" overlaps the message without starting where it starts');
+  }
 }

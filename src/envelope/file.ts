@@ -28,6 +28,7 @@ export interface FileResult {
   readonly context: EncryptionContext;
 }
 
+const FILE_OPTIONS = ["overwrite", "mode", "onProgress"];
 const READ_BYTES = 1024 * 1024;
 
 /**
@@ -40,7 +41,7 @@ export async function encryptFile(
   given: EncryptOptions & FileOptions,
 ): Promise<FileResult> {
   const options = { ...given };
-  const plan = planSealing(options);
+  const plan = planSealing(options, FILE_OPTIONS);
   let sealer: FrameSealer | undefined;
   const counts = await convert(
     pathOf(from, "from"),
@@ -72,8 +73,7 @@ export async function decryptFile(
   given: DecryptOptions & FileOptions,
 ): Promise<FileResult> {
   const options = { ...given };
-  if (options.out !== undefined) throw new InputError("ERR_INPUT", '"out" is for decrypt, not for files');
-  const plan = planOpening({ ...options, signed: options.signed ?? "verify-at-end" });
+  const plan = planOpening({ ...options, signed: options.signed ?? "verify-at-end" }, FILE_OPTIONS);
   const opener = new FrameOpener(plan, defaultEngine());
   const counts = await convert(
     pathOf(from, "from"),
@@ -87,8 +87,12 @@ export async function decryptFile(
 }
 
 /** @throws InputError ERR_INPUT */
-function files({ overwrite, mode, onProgress }: FileOptions): { overwrite?: boolean; mode?: number } {
+function files({ overwrite, mode, onProgress, out }: FileOptions & { out?: Uint8Array }): {
+  overwrite?: boolean;
+  mode?: number;
+} {
   wholeNumber(mode, "mode", 0, 0o777, 0);
+  if (out !== undefined) throw new InputError("ERR_INPUT", '"out" is for encrypt and decrypt, not for files');
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new InputError("ERR_INPUT", '"onProgress" expected a function');
   }

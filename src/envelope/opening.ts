@@ -24,6 +24,7 @@ import {
   checkDecryptOptions,
   checkMaxDataKeys,
   checkOptions,
+  DECRYPT_OPTIONS,
   type DecryptOptions,
   enforceCommitment,
   maxPlaintext,
@@ -39,8 +40,8 @@ export interface OpeningPlan {
 }
 
 /** Checks and freezes the options, synchronously. @throws InputError ERR_INPUT */
-export function planOpening(given: DecryptOptions): OpeningPlan {
-  checkOptions(given);
+export function planOpening(given: DecryptOptions, further: readonly string[] = []): OpeningPlan {
+  checkOptions(given, DECRYPT_OPTIONS, further);
   const options = { ...given };
   checkDecryptOptions(options);
   const demanded = readContext(options.context);
@@ -83,7 +84,8 @@ export async function startOpening(plan: OpeningPlan, header: ParsedHeader, engi
   const unwrapped = await unwrap(plan, header, full);
   try {
     if (unwrapped.dataKey.byteLength !== suite.dataKeyBytes) throw decryptFailed();
-    const key = await engine.messageKey(unwrapped.dataKey, suite, header.messageId);
+    const made = engine.messageKey(unwrapped.dataKey, suite, header.messageId);
+    const key = made instanceof Promise ? await made : made;
     try {
       await authenticateHeader(key, header, required);
       return opening(key, header, publicContext(full), unwrapped);
@@ -123,7 +125,7 @@ async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionC
     suite: header.suite,
     dataKeyBytes: header.suiteInfo.dataKeyBytes,
     context: full,
-    contextBytes: serializeContext(full),
+    contextBytes: isSorted(header, full) ? header.contextBytes : serializeContext(full),
     encryptedDataKeys: header.encryptedDataKeys,
     demandedContext: plan.demanded,
     ...(signal === undefined ? {} : { signal }),
@@ -138,6 +140,11 @@ async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionC
     throw new InputError("ERR_INPUT", "the keyring did not return { dataKey, keyId }");
   }
   return unwrapped;
+}
+
+/** At most one pair, and it is stored: as it stands on the wire it is sorted, and need not be serialised again. */
+function isSorted(header: ParsedHeader, full: EncryptionContext): boolean {
+  return full === header.context && Object.keys(full).length <= 1;
 }
 
 const MAX_SHOWN_PROVIDERS = 8;

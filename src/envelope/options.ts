@@ -36,6 +36,11 @@ export interface EncryptOptions extends CommonOptions {
   readonly frameBytes?: number;
   /** An upper bound, enforced, and for streams what lets a cache count. */
   readonly plaintextBytes?: number;
+  /**
+   * `encrypt` alone. Receives the message: the result is its subarray, and large messages cost no fresh memory. Disjoint
+   * from the plaintext; zeroed on failure.
+   */
+  readonly out?: Uint8Array;
 }
 
 export interface DecryptOptions extends CommonOptions {
@@ -74,11 +79,25 @@ export function checkMaxDataKeys(options: CommonOptions): number {
   return wholeNumber(options.maxEncryptedDataKeys, "maxEncryptedDataKeys", 1, MAX_DATA_KEYS, DEFAULT_MAX_DATA_KEYS);
 }
 
-/** Before the options are copied: whatever is read of them is read once. @throws InputError ERR_INPUT */
-export function checkOptions(options: unknown): void {
+/** Before the options are copied. A mistyped name must not drop a demand. @throws InputError ERR_INPUT */
+export function checkOptions(options: unknown, known: ReadonlySet<string>, further: readonly string[] = []): void {
   if (typeof options !== "object" || options === null) throw new InputError("ERR_INPUT", "expected an options object");
+  for (const name of Object.keys(options)) {
+    if (!known.has(name) && !further.includes(name)) throw new InputError("ERR_INPUT", `unknown option "${name}"`);
+  }
 }
 
+const COMMON = ["keyring", "context", "requiredContext", "commitmentPolicy", "maxEncryptedDataKeys", "signal"];
+export const ENCRYPT_OPTIONS: ReadonlySet<string> = new Set([
+  ...COMMON,
+  "suite",
+  "frameBytes",
+  "plaintextBytes",
+  "out",
+]);
+export const DECRYPT_OPTIONS: ReadonlySet<string> = new Set([...COMMON, "out", "maxPlaintextBytes", "signed"]);
+
+/** @throws InputError ERR_INPUT */
 function checkSignal(signal: unknown): void {
   if (signal === undefined || typeof (signal as AbortSignal | null)?.throwIfAborted === "function") return;
   throw new InputError("ERR_INPUT", '"signal" expected an AbortSignal');

@@ -6,9 +6,9 @@ import type { Keyring, Unwrapper } from "../keyring/port.js";
 import { openMessage } from "./decrypt.js";
 import { sealMessage } from "./encrypt.js";
 import { inspect } from "./inspect.js";
-import { checkMessage, checkOptions, type EncryptOptions } from "./options.js";
+import { checkMessage, checkOptions, ENCRYPT_OPTIONS, type EncryptOptions } from "./options.js";
 
-export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
+export interface ReencryptOptions extends Omit<EncryptOptions, "keyring" | "out"> {
   /** Opens the old message. */
   readonly from: Unwrapper;
   /** Seals the new one. */
@@ -24,9 +24,9 @@ export interface ReencryptOptions extends Omit<EncryptOptions, "keyring"> {
  * @throws what `decrypt` and `encrypt` throw
  */
 export async function reencrypt(given: Uint8Array, options: ReencryptOptions): Promise<Bytes> {
+  checkOptions(options, ENCRYPT_OPTIONS, ["from", "to"]);
   const { from, to, context, requiredContext, suite, frameBytes, plaintextBytes, ...common } = options;
   const engine = defaultEngine();
-  checkOptions(options);
   const message = unshared(checkMessage(given));
   const header = inspect(message);
   const opened = await openMessage(

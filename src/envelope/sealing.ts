@@ -16,10 +16,10 @@ import {
   splitRequired,
 } from "../message/context.js";
 import { type FrameCounts, footer, framesWireBytes } from "../message/frames.js";
-import { encodeHeaderBody } from "../message/header.js";
-import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
+import { encodeHeader } from "../message/header.js";
+import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY, TAG_BYTES } from "../message/limits.js";
 import { answerOf, disposeAnswer } from "./answer.js";
-import { checkEncryptOptions, checkOptions, type EncryptOptions, wholeNumber } from "./options.js";
+import { checkEncryptOptions, checkOptions, ENCRYPT_OPTIONS, type EncryptOptions, wholeNumber } from "./options.js";
 
 /** The header nonce of version 2 (format: "header authentication version 2.0"); frames use 1 and up. */
 const HEADER_NONCE = new Uint8Array(NONCE_BYTES);
@@ -38,8 +38,8 @@ export interface SealingPlan {
 }
 
 /** Checks and freezes the options, synchronously. @throws InputError, LimitError, DecryptError ERR_COMMITMENT_POLICY */
-export function planSealing(given: EncryptOptions): SealingPlan {
-  checkOptions(given);
+export function planSealing(given: EncryptOptions, further: readonly string[] = []): SealingPlan {
+  checkOptions(given, ENCRYPT_OPTIONS, further);
   const options = { ...given };
   const { suite, frameBytes, maxDataKeys } = checkEncryptOptions(options);
   const context = readContext(options.context);
@@ -75,7 +75,7 @@ export async function startSealing(
   if (plaintextBytes !== undefined) checkPlaintextBytes(plan, plaintextBytes);
   options.signal?.throwIfAborted();
   const signer = suite.signature && messageSigner(suite.signature);
-  const signed = signer ? contextOf([[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]]) : contextOf([]);
+  const signed = contextOf(signer ? [[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]] : []);
   const full = mergeContexts(context, signed);
   const contextBytes = serializeContext(full);
   const asked = options.keyring.generateDataKey({
@@ -90,10 +90,11 @@ export async function startSealing(
   checkGenerated(generated, plan);
   try {
     const messageId = randomId(MESSAGE_ID_BYTES[2]);
-    const key = await engine.messageKey(generated.dataKey, suite, messageId);
+    const made = engine.messageKey(generated.dataKey, suite, messageId);
+    const key = made instanceof Promise ? await made : made;
     try {
       const noRequired = plan.stored === context;
-      const body = encodeHeaderBody({
+      const header = encodeHeader({
         suite: suite.id,
         messageId,
         contextBytes: noRequired ? contextBytes : serializeContext(mergeContexts(plan.stored, signed)),
@@ -101,8 +102,9 @@ export async function startSealing(
         frameBytes,
         commitment: key.commitment ?? EMPTY,
       });
-      const aad = noRequired ? body : concat(body, serializeContext(plan.required));
-      const header = concat(body, await key.sealHeader(HEADER_NONCE, aad));
+      const body = header.subarray(0, header.length - TAG_BYTES);
+      const tag = key.sealHeader(HEADER_NONCE, noRequired ? body : concat(body, serializeContext(plan.required)));
+      header.set(tag instanceof Promise ? await tag : tag, body.length);
       signer?.update(header);
       return sealing(header, frameBytes, messageId, key, signer, generated, context);
     } catch (error) {

@@ -23,6 +23,7 @@ interface Worker {
  */
 export function encryptStream(options: EncryptOptions): TransformStream<Uint8Array, Bytes> {
   const plan = planSealing(options);
+  refuseOut(plan.options);
   const sealer = new FrameSealer(plan, defaultEngine(), plan.options.plaintextBytes);
   return transform(sealer, plan.options.signal);
 }
@@ -36,9 +37,7 @@ export function decryptStream(
   options: DecryptOptions,
 ): TransformStream<Uint8Array, Bytes> & { readonly header: Promise<MessageHeader> } {
   const plan = planOpening(options);
-  if (plan.options.out !== undefined) {
-    throw new InputError("ERR_INPUT", '"out" is for decrypt: a stream makes its chunks');
-  }
+  refuseOut(plan.options);
   let settle: { resolve(header: MessageHeader): void; reject(reason: unknown): void } | undefined;
   const header = new Promise<MessageHeader>((resolve, reject) => {
     settle = { resolve, reject };
@@ -87,6 +86,12 @@ function transform(
     cancel: fail, // where the platform knows it: whoever reads has stopped
   };
   return new TransformStream(transformer);
+}
+
+/** @throws InputError ERR_INPUT */
+function refuseOut({ out }: EncryptOptions | DecryptOptions): void {
+  if (out !== undefined)
+    throw new InputError("ERR_INPUT", '"out" is for encrypt and decrypt: a stream makes its chunks');
 }
 
 function checkChunk(chunk: unknown): Uint8Array {

@@ -1,6 +1,6 @@
 /** The encryption context: serialising, parsing, and reading it once from a caller (format: "encryption context"). */
 
-import { type Bytes, compareBytes, concat, EMPTY, fromUtf8, readU16, u16, utf8, writeU16 } from "../bytes.js";
+import { type Bytes, compareBytes, EMPTY, fromUtf8, readU16, utf8, writeU16 } from "../bytes.js";
 import { FormatError, InputError, LimitError } from "../errors.js";
 import { MAX_FIELD_BYTES, OWN_CONTEXT_PREFIX, PUBLIC_KEY_CONTEXT_KEY, RESERVED_CONTEXT_PREFIX } from "./limits.js";
 
@@ -142,9 +142,4 @@ export function splitRequired(
 export function publicContext(context: EncryptionContext): EncryptionContext {
   if (!(PUBLIC_KEY_CONTEXT_KEY in context)) return context;
   return contextOf(Object.entries(context).filter(([key]) => key !== PUBLIC_KEY_CONTEXT_KEY));
-}
-
-/** A context field of the header: u16 length, then the serialised pairs. */
-export function contextField(serialized: Uint8Array): Bytes {
-  return concat(u16(serialized.length), serialized);
 }

@@ -1,9 +1,9 @@
 /** The message header: its values, and its wire form when written. Reading is in parser.ts. */
 
-import { type Bytes, concat, lp16, u16, u32, utf8 } from "../bytes.js";
+import { type Bytes, concat, u16, u32, utf8 } from "../bytes.js";
 import { InputError, LimitError } from "../errors.js";
-import { contextField, type EncryptionContext } from "./context.js";
-import { MAX_DATA_KEYS, MAX_FIELD_BYTES } from "./limits.js";
+import type { EncryptionContext } from "./context.js";
+import { MAX_DATA_KEYS, MAX_FIELD_BYTES, TAG_BYTES } from "./limits.js";
 import type { Suite, SuiteId } from "./suites.js";
 
 /** A data key wrapped by one master, as the message carries it. */
@@ -37,6 +37,8 @@ export interface ParsedHeader extends MessageHeader {
   readonly body: Bytes;
   /** Header body and authentication as on the wire: what a signature covers first. */
   readonly wire: Bytes;
+  /** The stored pairs as on the wire: sorted or not. */
+  readonly contextBytes: Bytes;
   /** 12 bytes. Zero in version 2, a field in version 1. */
   readonly nonce: Bytes;
   readonly tag: Bytes;
@@ -44,27 +46,26 @@ export interface ParsedHeader extends MessageHeader {
   readonly commitment: Bytes | undefined;
 }
 
-/** An encrypted data key's wire form. @throws InputError, LimitError */
-function encodeDataKey(key: EncryptedDataKey): Bytes {
+/** Adds an encrypted data key's wire form to `parts`. @throws InputError ERR_INPUT · LimitError ERR_LIMIT_HEADER */
+function pushDataKey(parts: Uint8Array[], key: EncryptedDataKey): void {
   const { providerId, providerInfo, ciphertext } = key;
   if (typeof providerId !== "string" || !(providerInfo instanceof Uint8Array) || !(ciphertext instanceof Uint8Array)) {
     const expected = "expected a text as provider id, a Uint8Array as provider info and as ciphertext";
     throw new InputError("ERR_INPUT", `an encrypted data key: ${expected}`);
   }
-  const fields = [utf8(providerId, "an encrypted data key's provider id"), providerInfo, ciphertext];
-  for (const field of fields) {
+  for (const field of [utf8(providerId, "an encrypted data key's provider id"), providerInfo, ciphertext]) {
     if (field.length > MAX_FIELD_BYTES) {
       throw new LimitError(
         "ERR_LIMIT_HEADER",
         `an encrypted data key's field of ${field.length} bytes exceeds ${MAX_FIELD_BYTES}`,
       );
     }
+    parts.push(u16(field.length), field);
   }
-  return concat(...fields.map(lp16));
 }
 
-/** Count and keys, as in the header. @throws LimitError ERR_LIMIT_DATA_KEYS */
-function encodeDataKeys(keys: readonly EncryptedDataKey[]): Bytes {
+/** Adds count and keys to `parts`. @throws InputError ERR_INPUT · LimitError ERR_LIMIT_DATA_KEYS, ERR_LIMIT_HEADER */
+function pushDataKeys(parts: Uint8Array[], keys: readonly EncryptedDataKey[]): void {
   if (keys.length === 0) throw new InputError("ERR_INPUT", "a message needs at least one encrypted data key");
   if (keys.length > MAX_DATA_KEYS) {
     throw new LimitError(
@@ -72,7 +73,8 @@ function encodeDataKeys(keys: readonly EncryptedDataKey[]): Bytes {
       `${keys.length} encrypted data keys, the format allows ${MAX_DATA_KEYS}`,
     );
   }
-  return concat(u16(keys.length), ...keys.map(encodeDataKey));
+  parts.push(u16(keys.length));
+  for (const key of keys) pushDataKey(parts, key);
 }
 
 /** What a version 2 header body is made of (format: "header body version 2.0"). */
@@ -89,18 +91,14 @@ export interface HeaderV2 {
   readonly commitment: Uint8Array;
 }
 
-/** The header body of a framed version 2 message: the associated data of its tag. */
-export function encodeHeaderBody(header: HeaderV2): Bytes {
-  return concat(
-    Uint8Array.of(2),
-    u16(header.suite),
-    header.messageId,
-    contextField(header.contextBytes),
-    encodeDataKeys(header.encryptedDataKeys),
-    Uint8Array.of(CONTENT_FRAMED),
-    u32(header.frameBytes),
-    header.commitment,
-  );
+/** A framed version 2 header with room for its tag: all but the last 16 bytes is the body, the tag's associated data. */
+export function encodeHeader(header: HeaderV2): Bytes {
+  const { contextBytes } = header;
+  const parts: Uint8Array[] = [Uint8Array.of(2), u16(header.suite), header.messageId];
+  parts.push(u16(contextBytes.length), contextBytes);
+  pushDataKeys(parts, header.encryptedDataKeys);
+  parts.push(Uint8Array.of(CONTENT_FRAMED), u32(header.frameBytes), header.commitment, new Uint8Array(TAG_BYTES));
+  return concat(...parts);
 }
 
 export const CONTENT_NON_FRAMED = 1;

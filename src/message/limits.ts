@@ -26,6 +26,9 @@ export const MAX_NON_FRAMED_BYTES = 2n ** 36n - 32n;
 /** OpenSSL takes less than 2 GiB in one call: longer inputs go in as pieces of this size. */
 export const MAX_CALL_BYTES = 2 ** 30;
 
+/** A P-384 signature in DER is at most 2 + 2 * (2 + 49) bytes long (FIPS 186-5, X9.62), behind a u16 length. */
+export const MAX_FOOTER_BYTES = 2 + 104;
+
 /** u16 fields. */
 export const MAX_FIELD_BYTES = 0xffff;
 /** The format's bound on the count of encrypted data keys: a u16. */

@@ -169,6 +169,7 @@ function* parseHeader(input: MessageInput, maxDataKeys: number): Generator<undef
     suiteInfo,
     messageId: wire.slice(idAt, idAt + idBytes),
     context,
+    contextBytes: wire.subarray(fixedBytes, contextEnd),
     encryptedDataKeys: dataKeysOf(wire, fields, input.offset - headerBytes),
     frameBytes,
     headerBytes,

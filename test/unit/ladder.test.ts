@@ -155,6 +155,8 @@ describe("the facade", () => {
     const ladder = await open();
     await expect(ladder.encrypt("x", { key: "nope" })).rejects.toMatchObject({ code: "ERR_KEY_NOT_FOUND" });
     await expect(ladder.encrypt("x", {} as never)).rejects.toMatchObject({ code: "ERR_INPUT" });
+    const unset = { key: undefined } as never; // an unset variable is not the wish for any key
+    await expect(ladder.decrypt(new Uint8Array(100), unset)).rejects.toMatchObject({ code: "ERR_INPUT" });
   });
 
   it("re-encrypts from one key to another, or to a raw master", async () => {

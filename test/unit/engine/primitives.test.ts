@@ -96,6 +96,13 @@ describe("RSA", () => {
     expect(rsaOaepDecrypt(privateKey, hash, sealed.subarray(1))).toBeUndefined();
   });
 
+  test("OAEP wants the modulus's length, also of a ciphertext that begins with zero (RFC 8017 7.1.2)", () => {
+    let sealed = rsaOaepEncrypt(publicKey, "sha256", countingBytes(32));
+    while (sealed[0] !== 0) sealed = rsaOaepEncrypt(publicKey, "sha256", countingBytes(32));
+    expectBytes(rsaOaepDecrypt(privateKey, "sha256", sealed) as Uint8Array, countingBytes(32));
+    expect(rsaOaepDecrypt(privateKey, "sha256", sealed.subarray(1))).toBeUndefined();
+  });
+
   test.each([16, 24, 32])("PKCS#1 v1.5 opens a key of %i bytes (RFC 8017 7.2.2)", (bytes) => {
     const key = countingBytes(bytes);
     const sealed = publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_PADDING }, key);

@@ -290,3 +290,51 @@ describe("what a keyring of a user's returns is checked", () => {
     for (const key of keys) await expectCode(() => key.byteLength, "ERR_CLOSED");
   });
 });
+
+describe("out", () => {
+  test.each([0x0478, 0x0578] as const)(
+    "of suite %i: the result is its subarray, and a message like any other",
+    async (suite) => {
+      const plaintext = countingBytes(100);
+      const out = new Uint8Array(4096).fill(0xee);
+      const message = await seal(plaintext, { suite, out, frameBytes: 32 });
+      expect(message.buffer).toBe(out.buffer);
+      expect(message.byteOffset).toBe(0);
+      expect(out.subarray(message.length + 8).every((byte) => byte === 0xee)).toBe(true);
+      await openEveryWay(new Uint8Array(message), plaintext, { keyring });
+    },
+  );
+
+  test("of exactly the right length will do; a byte less is ERR_OUTPUT_TOO_SMALL and says how many", async () => {
+    const plaintext = countingBytes(100);
+    const { length } = await seal(plaintext);
+    expect(await seal(plaintext, { out: new Uint8Array(length) })).toHaveLength(length);
+    const failure = await failureOf(seal(plaintext, { out: new Uint8Array(length - 1) }));
+    expect(failure).toMatchObject({ code: "ERR_OUTPUT_TOO_SMALL", neededBytes: length });
+  });
+
+  test("over the plaintext is ERR_OVERLAP, beside it is not", async () => {
+    const memory = new Uint8Array(2048);
+    await expectCode(seal(memory.subarray(100, 200), { out: memory }), "ERR_OVERLAP");
+    const plaintext = memory.subarray(1948).fill(7);
+    const message = await seal(plaintext, { out: memory.subarray(0, 1948) });
+    expectBytes((await decrypt(message, { keyring })).plaintext, plaintext);
+  });
+
+  test("that is no Uint8Array is ERR_INPUT", async () => {
+    await expectCode(seal("x", { out: [] as never }), "ERR_INPUT");
+  });
+});
+
+describe("a mistyped option", () => {
+  test.each(["contxt", "keyRing", "key", "maxPlaintextBytes"])("%s is ERR_INPUT, and names itself", async (name) => {
+    const failure = await failureOf(seal("x", { [name]: {} }));
+    expect(failure).toMatchObject({ code: "ERR_INPUT", message: `unknown option "${name}"` });
+  });
+
+  test("does not drop a demand when opening", async () => {
+    const message = await seal("x", { context: { tenant: "acme" } });
+    const options = { keyring, contxt: { tenant: "globex" } };
+    await expectCode(decrypt(message, options), "ERR_INPUT");
+  });
+});
