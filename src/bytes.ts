@@ -54,9 +54,11 @@ export function overlap(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteOffset < b.byteOffset + b.length && b.byteOffset < a.byteOffset + a.length;
 }
 
-/** Overwrites with zeros. */
+const { fill } = Uint8Array.prototype;
+
+/** Overwrites with zeros. By the plain typed array's `fill`: a node Buffer has one of its own, ten times slower. */
 export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
-  for (const secret of secrets) secret?.fill(0);
+  for (const secret of secrets) if (secret !== undefined) fill.call(secret, 0);
 }
 
 export function readU16(bytes: Uint8Array, at: number): number {

@@ -36,11 +36,12 @@ export const opensslEngine: Engine = {
 /** RFC 2104 over one-shot hashes, which cost half of what a node Hmac object does. `key` is at most one block. */
 function hmac(hash: HashName, key: Uint8Array, message: Uint8Array): Buffer {
   const blockBytes = hash === "sha256" ? 64 : 128;
-  const inner = Buffer.allocUnsafe(blockBytes + message.length).fill(0x36, 0, blockBytes);
-  const outer = Buffer.allocUnsafe(blockBytes + HASH_BYTES[hash]).fill(0x5c, 0, blockBytes);
-  for (let i = 0; i < key.length; i++) {
-    inner[i] = (inner[i] as number) ^ (key[i] as number);
-    outer[i] = (outer[i] as number) ^ (key[i] as number);
+  const inner = Buffer.allocUnsafe(blockBytes + message.length);
+  const outer = Buffer.allocUnsafe(blockBytes + HASH_BYTES[hash]);
+  for (let i = 0; i < blockBytes; i++) {
+    const byte = i < key.length ? (key[i] as number) : 0;
+    inner[i] = byte ^ 0x36;
+    outer[i] = byte ^ 0x5c;
   }
   inner.set(message, blockBytes);
   const inside = digest(hash, inner, "buffer");

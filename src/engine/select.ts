@@ -39,7 +39,10 @@ export function engineInfo(): EngineInfo {
   };
 }
 
-/** The engine of calls that name none: `KEYLADDER_ENGINE`, else the best there is. */
+let chosen: Engine | undefined;
+
+/** The engine of calls that name none: `KEYLADDER_ENGINE` as it is at the first of them, else the best there is. */
 export function defaultEngine(): Engine {
-  return selectEngine(process.env.KEYLADDER_ENGINE ?? "auto");
+  chosen ??= selectEngine(process.env.KEYLADDER_ENGINE ?? "auto");
+  return chosen;
 }

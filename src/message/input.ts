@@ -1,6 +1,6 @@
 /** The bytes of a message as they arrive: whole at once without a copy, or chunk by chunk in one growing buffer. */
 
-import { type Bytes, unshared } from "../bytes.js";
+import { type Bytes, EMPTY, unshared } from "../bytes.js";
 
 const MIN_CAPACITY_BYTES = 1024;
 const MAX_SLACK_BYTES = 16 * 1024 * 1024;
@@ -10,7 +10,7 @@ const MAX_SLACK_BYTES = 16 * 1024 * 1024;
  * length field.
  */
 export class MessageInput {
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = EMPTY;
   #start = 0;
   #end = 0;
   /** Whether `#buffer` is ours to write to, or the caller's. */
@@ -42,7 +42,7 @@ export class MessageInput {
   settle(): void {
     if (this.#own) return;
     if (this.available > 0) this.#makeRoom(this.available);
-    else this.#buffer = new Uint8Array(0);
+    else this.#buffer = EMPTY;
   }
 
   /** A view of unread bytes [from, to), not reading them. The caller has checked `available`. */
