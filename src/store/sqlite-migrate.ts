@@ -41,7 +41,7 @@ export async function migrate(
 ): Promise<void> {
   for (const pragma of CONNECTION_PRAGMAS) database.pragma(pragma);
   await patiently(async () => {
-    const version = checkOwnership(database, path);
+    const version = atOnce(database, () => checkOwnership(database, path));
     if (version === 0 && !create) throw noStore(path);
     const [mode] = database.pragma("journal_mode = wal") as { journal_mode: string }[];
     if (mode?.journal_mode !== "wal") {
@@ -66,6 +66,16 @@ async function migrateLocked(database: Database, db: Kysely<Tables>, kysely: Kys
   } catch (error) {
     if (database.inTransaction) database.exec("rollback");
     throw error;
+  }
+}
+
+/** Reads that see one state of the file, whatever another process commits between them. */
+function atOnce<T>(database: Database, read: () => T): T {
+  database.exec("begin");
+  try {
+    return read();
+  } finally {
+    if (database.inTransaction) database.exec("rollback");
   }
 }
 
