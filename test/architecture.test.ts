@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "insecure.ts": ["engine"],
   "index.ts": ["*"],
+  "config.ts": ["cli"],
   cli: ["index.ts", "atomic-file.ts"],
 };
 const GROUND = ["errors.ts", "bytes.ts"];
