@@ -1,16 +1,9 @@
 /** The AEAD port over node:crypto. Node only. Its message keys are wiped; OpenSSL's own contexts are OpenSSL's to cleanse. */
 
 import { createCipheriv, createDecipheriv, hash as digest } from "node:crypto";
-import { ascii, type Bytes, concat, constantTimeEqual, copyOf, u16, wipe } from "../bytes.js";
+import { ascii, type Bytes, concat, constantTimeEqual, copyOf, u16, wipe, writeU32 } from "../bytes.js";
 import { InputError } from "../errors.js";
-import {
-  type BodyAad,
-  bodyAad,
-  type FrameLayout,
-  finalFrame,
-  regularFrame,
-  writeFramePrefix,
-} from "../message/frames.js";
+import { bodyAad, type FrameLayout, finalFrame, regularFrame, writeFramePrefix } from "../message/frames.js";
 import { COMMITMENT_BYTES, MAX_CALL_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { HashName, Suite } from "../message/suites.js";
 import { useDataKey } from "./data-key.js";
@@ -119,12 +112,13 @@ class OpensslMessageKey implements MessageKey {
 
   sealFrames(batch: FrameBatch): void {
     const { src, dst } = batch;
-    forEachFrame(batch, (frame) => {
-      const { wireAt, plainAt, layout } = frame;
-      writeFramePrefix(dst, wireAt, frame.sequence, frame.final, layout);
-      const nonceAt = wireAt + layout.nonceAt;
-      const cipher = createCipheriv(this.#gcm, this.#live(), dst.subarray(nonceAt, nonceAt + NONCE_BYTES), AUTH);
-      cipher.setAAD(frame.aad);
+    const key = this.#live();
+    const nonce = new Uint8Array(NONCE_BYTES);
+    forEachFrame(batch, (sequence, wireAt, plainAt, layout, aad, final) => {
+      writeFramePrefix(dst, wireAt, sequence, final, layout);
+      writeU32(nonce, NONCE_BYTES - 4, sequence);
+      const cipher = createCipheriv(this.#gcm, key, nonce, AUTH);
+      cipher.setAAD(aad);
       const ciphertextAt = wireAt + layout.ciphertextAt;
       dst.set(update(cipher, src.subarray(plainAt, plainAt + layout.plaintextBytes)), ciphertextAt);
       cipher.final();
@@ -135,7 +129,7 @@ class OpensslMessageKey implements MessageKey {
 
   openFrames(batch: FrameBatch): boolean {
     const { src, dst } = batch;
-    const opened = forEachFrame(batch, ({ wireAt, plainAt, layout, aad }) => {
+    const opened = forEachFrame(batch, (_sequence, wireAt, plainAt, layout, aad) => {
       const nonceAt = wireAt + layout.nonceAt;
       const ciphertextAt = wireAt + layout.ciphertextAt;
       const tagAt = ciphertextAt + layout.plaintextBytes;
@@ -212,43 +206,30 @@ function verifies(decipher: { final(): Uint8Array }): boolean {
   }
 }
 
-interface FrameAt {
-  readonly sequence: number;
-  readonly final: boolean;
-  readonly layout: FrameLayout;
-  readonly aad: Uint8Array;
-  readonly wireAt: number;
-  readonly plainAt: number;
-}
+/** One frame: where it stands in the wire form and in the plaintext. False ends the walk. */
+type VisitFrame = (
+  sequence: number,
+  wireAt: number,
+  plainAt: number,
+  layout: FrameLayout,
+  aad: Uint8Array,
+  final: boolean,
+) => boolean;
 
 /** Visits each frame of a batch in order until `visit` says false. */
-function forEachFrame(batch: FrameBatch, visit: (frame: FrameAt) => boolean): boolean {
+function forEachFrame(batch: FrameBatch, visit: VisitFrame): boolean {
   const { messageId, frameBytes, firstSequence, regularFrames, finalBytes } = batch;
-  const run = (
-    count: number,
-    final: boolean,
-    layout: FrameLayout,
-    aad: BodyAad,
-    first: number,
-    wireAt: number,
-  ): boolean => {
-    let plainAt = (first - firstSequence) * frameBytes;
-    for (let i = 0; i < count; i++) {
-      aad.setSequence(first + i);
-      if (!visit({ sequence: first + i, final, layout, aad: aad.bytes, wireAt, plainAt })) return false;
-      wireAt += layout.wireBytes;
-      plainAt += layout.plaintextBytes;
-    }
-    return true;
-  };
   const regular = regularFrame(frameBytes);
-  if (
-    regularFrames > 0 &&
-    !run(regularFrames, false, regular, bodyAad(messageId, "regular", frameBytes), firstSequence, 0)
-  ) {
-    return false;
+  const regularAad = bodyAad(messageId, "regular", frameBytes);
+  for (let i = 0; i < regularFrames; i++) {
+    const sequence = firstSequence + i;
+    regularAad.setSequence(sequence);
+    if (!visit(sequence, i * regular.wireBytes, i * frameBytes, regular, regularAad.bytes, false)) return false;
   }
   if (finalBytes === undefined) return true;
-  const last = bodyAad(messageId, "final", finalBytes);
-  return run(1, true, finalFrame(finalBytes), last, firstSequence + regularFrames, regularFrames * regular.wireBytes);
+  const sequence = firstSequence + regularFrames;
+  const finalAad = bodyAad(messageId, "final", finalBytes);
+  finalAad.setSequence(sequence);
+  const [wireAt, plainAt] = [regularFrames * regular.wireBytes, regularFrames * frameBytes];
+  return visit(sequence, wireAt, plainAt, finalFrame(finalBytes), finalAad.bytes, true);
 }
