@@ -11,7 +11,7 @@ import { withOpener } from "./masters.js";
 import { type OpenedBy, openedByOf, witness } from "./opened-by.js";
 import { progressOf } from "./progress.js";
 import type { Session } from "./session.js";
-import { pumpTo, refuseTerminal } from "./streams.js";
+import { outputName, pumpTo, refuseTerminal } from "./streams.js";
 import { bytesText, contextText, oneLine } from "./text.js";
 
 export interface OpenFlags extends DataFlags {
@@ -135,7 +135,7 @@ async function decryptPipe(
   const { inputBytes, outputBytes } = await pumpTo(session, file, transform, target);
   const context = (await header)?.context ?? {};
   const pairs = contextText(context);
-  const summary = `${oneLine(flags.output ?? "stdout")}  ${bytesText(outputBytes)}  opened by ${openerText(by)}`;
+  const summary = `${oneLine(outputName(flags.output))}  ${bytesText(outputBytes)}  opened by ${openerText(by)}`;
   session.out.result(
     pairs === "" ? summary : `${summary}  context: ${oneLine(pairs)}`,
     {

@@ -10,7 +10,7 @@ import { type MasterFlags, requireKey, type Sealer, withSealer } from "./masters
 import { type OpenedBy, openedByOf, sealingWitness } from "./opened-by.js";
 import { progressOf } from "./progress.js";
 import type { Session } from "./session.js";
-import { pumpTo, refuseTerminal } from "./streams.js";
+import { outputName, pumpTo, refuseTerminal } from "./streams.js";
 import { bytesText, oneLine } from "./text.js";
 
 export interface DataFlags extends MasterFlags {
@@ -155,7 +155,7 @@ async function encryptPipe(
   const transform = encryptStream({ ...options, keyring });
   const target = { output, force: flags.force === true, mode: 0o666 };
   const { inputBytes, outputBytes } = await pumpTo(session, file, transform, target);
-  const summary = `${oneLine(output ?? "stdout")}  ${bytesText(inputBytes)}  ${sealer.name}`;
+  const summary = `${oneLine(outputName(output))}  ${bytesText(inputBytes)}  ${sealer.name}`;
   const context = options.context ?? {};
   session.out.result(
     summary + session.out.clearContext(context),

@@ -87,6 +87,11 @@ export interface PumpTarget {
   readonly mode: number;
 }
 
+/** What a summary calls the output of a piped verb. */
+export function outputName(output: string | undefined): string {
+  return output === undefined || output === "-" ? "stdout" : output;
+}
+
 /** Where a piped verb writes: refuses binary on a terminal unless `-o -` asks for it. */
 export function refuseTerminal(session: Session, output: string | undefined): void {
   if (output === undefined && session.out.stdout.isTTY === true) {
@@ -124,7 +129,8 @@ export async function pumpTo(
       return await pump(source, transform, session.out.stdout, session.signal);
     } catch (error) {
       if (KeyladderError.is(error, "ERR_SIGNED_STREAM")) throw signedStream(error);
-      throw errnoOf(error) === undefined || isBrokenPipe(error) ? error : ioError(error, doing);
+      if (errnoOf(error) === undefined || isBrokenPipe(error)) throw error;
+      throw ioError(error, (error as NodeJS.ErrnoException).syscall === "write" ? "write stdout" : doing);
     }
   }
   await refuseTarget(target.output, target.force);
