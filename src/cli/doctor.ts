@@ -121,6 +121,9 @@ function ladderFindings(info: LadderInfo): Finding[] {
     findings.push({ level: "weak", message: `keys resident in the token that no key of the store names: ${ids}` });
   }
   findings.push({ level: "weak", message: "this process acts as administrator: it may do everything the ladder can" });
-  findings.push({ level: "ok", message: `store ${info.store.kind}, schema ${info.store.schema}, ${info.keys} ${info.keys === 1 ? "key" : "keys"}` });
+  findings.push({
+    level: "ok",
+    message: `store ${info.store.kind}, schema ${info.store.schema}, ${info.keys} ${info.keys === 1 ? "key" : "keys"}`,
+  });
   return findings;
 }
