@@ -88,12 +88,20 @@ async function giveName(temporary: string, path: string, overwrite: boolean): Pr
   await unlink(temporary);
 }
 
+const TEMPORARY_PREFIX = ".keyladder-";
+const TEMPORARY_SUFFIX = ".tmp";
+
+/** Whether a file's name is that of one being written, or left by a process that was killed while writing. */
+export function isTemporary(name: string): boolean {
+  return name.startsWith(TEMPORARY_PREFIX) && name.endsWith(TEMPORARY_SUFFIX);
+}
+
 /** Starts a file at `path`. @throws InputError ERR_FILE_EXISTS · StoreError ERR_IO */
 export async function openAtomicFile(path: string, options: AtomicFileOptions): Promise<AtomicFile> {
   const overwrite = options.overwrite ?? false;
   const folder = dirname(path);
   // Not made of the target's name, which may be as long as a name can be.
-  const temporary = join(folder, `.keyladder-${randomBytes(9).toString("hex")}.tmp`);
+  const temporary = join(folder, `${TEMPORARY_PREFIX}${randomBytes(9).toString("hex")}${TEMPORARY_SUFFIX}`);
   const doing = `write ${path}`;
   let handle: FileHandle;
   try {

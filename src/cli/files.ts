@@ -3,7 +3,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { lstat, mkdir, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { errnoOf, ioError } from "../atomic-file.js";
+import { errnoOf, ioError, isTemporary } from "../atomic-file.js";
 import { errors } from "../index.js";
 import { usageError } from "./exit-codes.js";
 
@@ -64,9 +64,10 @@ async function walk(root: string, skipped: Skipped[], below = ""): Promise<strin
   for (const entry of entries) {
     const path = join(below, entry.name);
     if (entry.isDirectory()) found.push(...(await walk(root, skipped, path)));
-    else if (entry.isFile()) found.push(path);
+    else if (entry.isFile() && !isTemporary(entry.name)) found.push(path);
     else {
-      const why = entry.isSymbolicLink() ? "a symbolic link, not followed" : "not a regular file";
+      const other = entry.isSymbolicLink() ? "a symbolic link, not followed" : "not a regular file";
+      const why = entry.isFile() ? "being written, or left by a process that was killed" : other;
       skipped.push({ path: join(root, path), why });
     }
   }

@@ -4,7 +4,7 @@ import { chmod, mkdir, stat } from "node:fs/promises";
 import { isAbsolute, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { errnoOf, ioError } from "../atomic-file.js";
-import { errors, type LadderInfo, openLadder } from "../index.js";
+import { errors, KeyladderError, type LadderInfo, openLadder } from "../index.js";
 import { type Config, configPaths, hasConfig, ladderOptions, readConfig, writeConfig } from "./config.js";
 import { usageError } from "./exit-codes.js";
 import { folderOf, type GlobalFlags, passphraseOf, type Session } from "./session.js";
@@ -57,12 +57,22 @@ async function init(session: Session, dir: string | undefined, flags: InitFlags)
   const known = await hasConfig(folder);
   const config = known ? await readConfig(folder) : newConfig(folder, flags);
   if (known) refuseOtherSettings(folder, config, flags);
-  const info = await openOrMake(session, folder, config, flags);
-  if (!known) await writeConfig(folder, config);
+  const info = await openOrMake(session, folder, config, flags, known);
+  if (!known) await keepConfig(folder, config);
   const token = info.hsm[0]?.hardware === true ? "an HSM" : "SOFTWARE, not an HSM (see: keyladder doctor)";
   session.out.result(`Ladder ready in ${pathText(folder)}    token: ${token}`, { folder, created: !known, ...info });
   if (dir !== undefined && dir !== session.env.KEYLADDER_HOME) {
     session.out.note(`for the next commands: export KEYLADDER_HOME=${pathText(folder)}   (or -L)`);
+  }
+}
+
+/** Another `init` may have been faster: the same settings are as good as ours. */
+async function keepConfig(folder: string, config: Config): Promise<void> {
+  try {
+    await writeConfig(folder, config);
+  } catch (error) {
+    const same = async () => JSON.stringify(await readConfig(folder)) === JSON.stringify(config);
+    if (!KeyladderError.is(error, "ERR_FILE_EXISTS") || !(await same())) throw error;
   }
 }
 
@@ -107,12 +117,23 @@ function refuseOtherSettings(folder: string, config: Config, flags: InitFlags): 
   }
 }
 
-async function openOrMake(session: Session, folder: string, config: Config, flags: InitFlags): Promise<LadderInfo> {
+async function openOrMake(
+  session: Session,
+  folder: string,
+  config: Config,
+  flags: InitFlags,
+  known: boolean,
+): Promise<LadderInfo> {
   const { token, store, passphraseFile } = configPaths(folder, config);
   const hasToken = await exists(token);
   if (!hasToken && (await exists(store))) {
     throw new errors.HsmError("ERR_HSM_REFUSED", `${store} is there but its token ${token} is not`, {
       hint: "restore the token file from its backup: nothing else opens this store",
+    });
+  }
+  if (known && hasToken && !(await exists(store))) {
+    throw new errors.StoreError("ERR_IO", `${token} is there but its store ${store} is not`, {
+      hint: "restore the store from its backup; a new, empty one would open none of the old messages",
     });
   }
   const passphrase = passphraseOf(session, flags, { file: passphraseFile, twice: !hasToken });

@@ -2,6 +2,7 @@
 /** The process: signals become an abort, failures become one line and an exit code, and every byte is flushed. */
 
 import { type Command, CommanderError } from "commander";
+import { ioError } from "../atomic-file.js";
 import { EXIT, exitCodeOf, usageError } from "./exit-codes.js";
 import { Output } from "./output.js";
 import { buildProgram } from "./program.js";
@@ -72,17 +73,22 @@ async function main(): Promise<void> {
     signal: abortOnSignals(),
     exitCode: EXIT.ok,
   };
+  let lost: unknown;
   for (const stream of [process.stdout, process.stderr]) {
-    // A reader that went away ends us quietly. Other failures reach whoever was writing.
+    // A reader that went away ends us quietly. What else could not be written is told at the end.
     stream.on("error", (error) => {
       if (isBrokenPipe(error)) process.exit(EXIT.store);
+      lost ??= error;
     });
   }
   const code = await run(args, session);
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
   }
-  process.exit(code);
+  // An answer that was not written is no success, whatever the command made of itself.
+  if (lost === undefined || code !== EXIT.ok) process.exit(code);
+  out.error(ioError(lost, "write the output"));
+  process.exit(EXIT.store);
 }
 
 void main();

@@ -205,6 +205,7 @@ describe("trees and many files", () => {
     write("tree/a/b/3", "333");
     symlinkSync("../1", join(folder, "tree/a/link"));
     symlinkSync("..", join(folder, "tree/a/loop"));
+    write("tree/.keyladder-0a1b2c.tmp", "half a file");
   });
 
   it("-r keeps the tree, takes no symbolic link and says so", async () => {
@@ -212,6 +213,7 @@ describe("trees and many files", () => {
     expect(sealed.code).toBe(0);
     expect(sealed.err).toContain("skipped tree/a/link: a symbolic link, not followed");
     expect(sealed.err).toContain("skipped tree/a/loop: a symbolic link, not followed");
+    expect(sealed.err).toContain("skipped tree/.keyladder-0a1b2c.tmp: being written, or left by");
     expect(sealed.err).toContain("3 of 3 files encrypted");
     expect(filesIn(join(folder, "out"))).toEqual(["1.encrypted", "a/2.encrypted", "a/b/3.encrypted"]);
     const opened = await cli("decrypt", ...RAW, "-r", "-o", "back", "out");

@@ -67,6 +67,21 @@ describe("init", () => {
     expect(existsSync(at("ladder/token"))).toBe(false);
   });
 
+  it("does not put an empty store in the place of a lost one: exit 9", async () => {
+    await init();
+    for (const name of filesIn(at("ladder"))) if (name.startsWith("store.db")) rmSync(at(`ladder/${name}`));
+    const { code, err } = await init();
+    expect(code).toBe(9);
+    expect(err).toContain("restore the store from its backup");
+    expect(existsSync(at("ladder/store.db"))).toBe(false);
+  });
+
+  it("several at once: all succeed, on one ladder", async () => {
+    const outcomes = await Promise.all([init(), init(), init()]);
+    expect(outcomes.map(({ code, err }) => [code, err])).toEqual(outcomes.map(() => [0, expect.any(String)]));
+    expect((await cli(["key", "create", "orders"])).code).toBe(0);
+  });
+
   it("keeps the settings of a ladder that is there", async () => {
     await init();
     const { code, err } = await cli(["init", "--key-file", "another.key"]);

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { filesIn, jsonLines, MAIN, outcomeOf, run, start, tempFolder } from "./harness.js";
@@ -205,4 +205,15 @@ describe("an interruption", () => {
     const begun = () => filesIn(folder).some((name) => name.endsWith(".tmp") && statSync(join(folder, name)).size > 0);
     while (!begun()) await new Promise((resolve) => setTimeout(resolve, 10));
   }
+});
+
+describe("an output that cannot be written", () => {
+  it.skipIf(!existsSync("/dev/full"))("is no success: exit 9 and a reason", () => {
+    for (const args of ["explain ERR_DECRYPT", "--version"]) {
+      const command = `${process.execPath} ${MAIN} ${args} > /dev/full`;
+      const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+      expect(status).toBe(9);
+      expect(stderr).toContain("ERR_IO: cannot write the output: the disk is full");
+    }
+  });
 });
