@@ -103,19 +103,13 @@ function version(keyVersion: number | undefined): { keyVersion?: number } {
   return keyVersion === undefined ? {} : { keyVersion };
 }
 
-interface Worker {
-  update(chunk: Uint8Array): Promise<Bytes[]>;
-  final(): Promise<Bytes[]>;
-  wipe(): void;
-}
-
 /** Reads `from`, writes what the worker makes of it, and gives it the name `to` only when all went well. */
 async function convert(
   from: string,
   to: string,
   target: { overwrite?: boolean; mode: number },
   { signal, onProgress }: { signal?: AbortSignal } & FileOptions,
-  workerOf: (sourceBytes: number) => Worker,
+  workerOf: (sourceBytes: number) => FrameSealer | FrameOpener,
 ): Promise<{ read: number; written: number }> {
   signal?.throwIfAborted();
   const source = await open(from, "r").catch((error) => Promise.reject(ioError(error, `read ${from}`)));

@@ -3,6 +3,7 @@
 import { type Bytes, unshared, wipe } from "../bytes.js";
 import { defaultEngine } from "../engine/select.js";
 import type { Keyring, Unwrapper } from "../keyring/port.js";
+import { suiteOf } from "../message/suites.js";
 import { openMessage } from "./decrypt.js";
 import { sealMessage } from "./encrypt.js";
 import { inspect } from "./inspect.js";
@@ -35,7 +36,7 @@ export async function reencrypt(given: Uint8Array, options: ReencryptOptions): P
     engine,
   );
   try {
-    const signs = [0x0578, 0x0378, 0x0346, 0x0214].includes(opened.suite);
+    const signs = suiteOf(opened.suite).signature !== undefined;
     const unstored = Object.keys(opened.context).filter((key) => !(key in header.context));
     const frames = frameBytes ?? (header.frameBytes === 0 ? undefined : header.frameBytes);
     return await sealMessage(

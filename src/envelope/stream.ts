@@ -9,13 +9,6 @@ import { FrameOpener, planOpening } from "./opening.js";
 import type { DecryptOptions, EncryptOptions } from "./options.js";
 import { FrameSealer, planSealing } from "./sealing.js";
 
-/** One direction of work on a stream. */
-interface Worker {
-  update(chunk: Uint8Array): Promise<Bytes[]>;
-  final(): Promise<Bytes[]>;
-  wipe(): void;
-}
-
 /**
  * Plaintext in, one message out. The keyring is asked at the first chunk. Memory: one frame and the chunk in hand.
  * Chunks written are borrowed until the write settles; chunks read are fresh.
@@ -49,7 +42,7 @@ export function decryptStream(
 }
 
 function transform(
-  worker: Worker,
+  worker: FrameSealer | FrameOpener,
   signal: AbortSignal | undefined,
   onFailure: (reason: unknown) => void = () => undefined,
 ): TransformStream<Uint8Array, Bytes> {
