@@ -21,6 +21,12 @@ export interface Engine {
    * @throws EngineError
    */
   messageKey(dataKey: DataKey, suite: Suite, messageId: Uint8Array): Awaitable<MessageKey>;
+  /**
+   * A key that seals and opens many small records, at once and on this thread.
+   * @param dataKey borrowed; AES-GCM: 16, 24 or 32 bytes, XAES-GCM: 32
+   * @throws EngineError ERR_SYNC_UNAVAILABLE where the engine only answers later
+   */
+  recordKey(dataKey: DataKey, algorithm: RecordAlgorithm): RecordKey;
 }
 
 /** The key of one message. Owned by whoever asked for it; `wipe` on every exit path. */
@@ -62,3 +68,57 @@ export interface FrameBatch {
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
 }
+
+/**
+ * AES-GCM with a nonce of 12 bytes, or XAES-256-GCM (C2SP): a nonce of `saltBytes` (8 to 12) that derive the record's
+ * own key, then 12 bytes.
+ */
+export type RecordAlgorithm =
+  | { readonly name: "aes-gcm" }
+  | { readonly name: "xaes-256-gcm"; readonly saltBytes: number };
+
+/** One key for many records. Owned by whoever asked for it; `wipe` when done. A sealed record: prefix, nonce, ciphertext, tag 16. */
+export interface RecordKey {
+  /** 12, or `saltBytes` + 12. */
+  readonly nonceBytes: number;
+  /** @throws InputError ERR_INPUT (offsets), ERR_OUTPUT_TOO_SMALL (`neededBytes`), ERR_OVERLAP */
+  sealRecords(batch: SealRecords): void;
+  /**
+   * What does not open is left empty in `dst`, and `status` says why; the others are not disturbed.
+   * @returns how many did not open
+   */
+  openRecords(batch: OpenRecords): number;
+  wipe(): void;
+}
+
+export type Offsets = Uint32Array | Int32Array;
+
+/**
+ * Values back to back and where each begins (Arrow's variable-binary layout): value i is bytes `offsets[i]` to
+ * `offsets[i + 1]`. The first offset need not be 0. All arrays are borrowed for the call; `dst` is disjoint from the others.
+ */
+interface RecordBatch {
+  /** Stands before every record: 0 to 16 bytes. */
+  readonly prefix: Uint8Array;
+  readonly src: Uint8Array;
+  /** How many values, and one more. */
+  readonly srcOffsets: Offsets;
+  /** Associated data of each value, in the same layout; undefined: none. */
+  readonly aad: { readonly bytes: Uint8Array; readonly offsets: Offsets } | undefined;
+  readonly dst: Uint8Array;
+  /** As long as `srcOffsets`; written, from 0. */
+  readonly dstOffsets: Offsets;
+}
+
+export interface SealRecords extends RecordBatch {
+  /** `nonceBytes` for each value, never used before under this key. */
+  readonly nonces: Uint8Array;
+}
+
+export interface OpenRecords extends RecordBatch {
+  /** One byte a record, written: a `RecordStatus`. */
+  readonly status: Uint8Array;
+}
+
+/** Opened · its tag does not verify · it begins with another prefix · it is shorter than prefix, nonce and tag. */
+export type RecordStatus = 0 | 1 | 2 | 3;
