@@ -7,6 +7,7 @@ import { bodyAad, type FrameLayout, finalFrame, regularFrame, writeFramePrefix }
 import { COMMITMENT_BYTES, MAX_CALL_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { HashName, Suite } from "../message/suites.js";
 import { useDataKey } from "./data-key.js";
+import { opensslRecordKey } from "./openssl-records.js";
 import type { Engine, FrameBatch, MessageKey } from "./port.js";
 
 const HASH_BYTES: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
@@ -24,6 +25,7 @@ export const opensslEngine: Engine = {
     const { key, commitment } = useDataKey(dataKey, (bytes) => derive(bytes, suite, messageId));
     return new OpensslMessageKey(GCM[suite.dataKeyBytes], key, commitment);
   },
+  recordKey: opensslRecordKey,
 };
 
 /** RFC 2104 over one-shot hashes, which cost half of what a node Hmac object does. `key` is at most one block. */
