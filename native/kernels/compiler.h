@@ -1,0 +1,37 @@
+// What the kernels need of a compiler: GCC or Clang on x86-64. Elsewhere this says so and no kernel is built.
+
+#ifndef KEYLADDER_KERNELS_COMPILER_H_
+#define KEYLADDER_KERNELS_COMPILER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define KEYLADDER_X86_KERNELS 1
+#include <immintrin.h>
+#if !defined(__clang__)
+// GCC's own intrinsics headers start from a register "initialised" with itself: a false alarm at each use.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#define KL_INLINE inline __attribute__((always_inline))
+#define KL_NOINLINE __attribute__((noinline))
+#if defined(__clang__)
+#define KL_UNROLL _Pragma("unroll")
+#else
+#define KL_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace keyladder {
+
+// More stack than any kernel function uses below its entry; the build warns where one uses more (-Wframe-larger-than).
+constexpr size_t kStackBytes = 4096;
+
+// Overwrites the stack below the caller. Not inlined: its frame lies where the kernel's lay.
+void wipeStack();
+
+}  // namespace keyladder
+#endif
+
+#endif  // KEYLADDER_KERNELS_COMPILER_H_
