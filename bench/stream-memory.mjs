@@ -7,7 +7,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { decryptStream, encryptStream, rawAesKeyring } from "keyladder";
+import { decryptStream, encryptStream, rawAesKeyring } from "../dist/index.js";
 
 const [mib = 4096, maxMb = 150] = process.argv.slice(2).map(Number);
 const keyring = rawAesKeyring({ namespace: "bench", name: "stream", key: randomBytes(32) });

@@ -1,3 +1,5 @@
+/** The AWS Encryption SDK for JavaScript. */
+
 import {
   AlgorithmSuiteIdentifier,
   buildClient,
@@ -7,40 +9,58 @@ import {
   RawAesKeyringNode,
   RawAesWrappingSuiteIdentifier,
 } from "@aws-crypto/client-node";
-import { CONTEXT, KEY } from "../cases.mjs";
+import { through } from "../harness/chunks.mjs";
+import { packageVersion } from "../harness/dependencies.mjs";
+import { CONTEXT, KEY, KEY_NAME } from "../harness/input.mjs";
+
+export const version = packageVersion("@aws-crypto/client-node");
 
 const client = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
-const suiteId = AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY;
+/** @type {Readonly<Record<number, AlgorithmSuiteIdentifier>>} */
+const SUITES = {
+  [0x0478]: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
+  [0x0578]: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
+};
 
-/** @param {{ key: Uint8Array, cached: boolean }} options */
-export function contender({ key, cached }) {
+/** @param {boolean} cached */
+function materials(cached) {
   const keyring = new RawAesKeyringNode({
-    keyNamespace: KEY.namespace,
-    keyName: KEY.name,
-    unencryptedMasterKey: new Uint8Array(key),
+    keyNamespace: KEY_NAME.namespace,
+    keyName: KEY_NAME.name,
+    unencryptedMasterKey: new Uint8Array(KEY),
     wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
   });
-  const materials = cached
-    ? new NodeCachingMaterialsManager({
-        backingMaterials: keyring,
-        cache: getLocalCryptographicMaterialsCache(1000),
-        maxAge: 600_000,
-        maxMessagesEncrypted: 2 ** 20,
-        partition: "bench",
-      })
-    : keyring;
-  return {
-    /** @param {Uint8Array} plaintext @returns {Promise<Uint8Array>} */
-    async encrypt(plaintext) {
-      const options = {
-        suiteId,
-        encryptionContext: { ...CONTEXT },
-        frameLength: 4096,
-        plaintextLength: plaintext.length,
-      };
-      return (await client.encrypt(materials, plaintext, options)).result;
-    },
-    /** @param {Uint8Array} message @returns {Promise<Uint8Array>} */
-    decrypt: async (message) => (await client.decrypt(materials, message)).plaintext,
-  };
+  if (!cached) return keyring;
+  return new NodeCachingMaterialsManager({
+    backingMaterials: keyring,
+    cache: getLocalCryptographicMaterialsCache(1000),
+    maxAge: 600_000,
+    maxMessagesEncrypted: 2 ** 20,
+    partition: "bench",
+  });
 }
+
+/** @type {Record<string, import("../harness/worker.mjs").Maker>} */
+export const subjects = {
+  messages: ({ bytes, options }, plaintext) => {
+    const keys = materials(options?.cached === true);
+    const suiteId = SUITES[options?.suite ?? 0];
+    return {
+      seal: async () => {
+        const encryptionContext = { ...CONTEXT };
+        const settings = { suiteId, encryptionContext, frameLength: 4096, plaintextLength: bytes };
+        return (await client.encrypt(keys, plaintext, settings)).result;
+      },
+      open: async (message) => (await client.decrypt(keys, message)).plaintext,
+    };
+  },
+
+  streams: ({ bytes, options }, plaintext) => {
+    const keys = materials(false);
+    const settings = { suiteId: SUITES[options?.suite ?? 0], encryptionContext: { ...CONTEXT }, frameLength: 4096 };
+    return {
+      seal: () => through(plaintext, client.encryptStream(keys, { ...settings, plaintextLength: bytes })),
+      open: (message) => through(message, client.decryptStream(keys)),
+    };
+  },
+};

@@ -1,15 +1,129 @@
-import { cachingKeyring, decrypt, encrypt, rawAesKeyring } from "keyladder";
-import { CONTEXT, KEY } from "../cases.mjs";
+/** keyladder: its engine's own port for bytes, frames and records; its public face for everything else. */
 
-/** @param {{ key: Uint8Array, cached: boolean, outBytes: number }} options `outBytes`: room to reuse; 0 for none */
-export function contender({ key, cached, outBytes }) {
-  const raw = rawAesKeyring({ ...KEY, key });
-  const keyring = cached ? cachingKeyring(raw, { maxAge: "10m" }) : raw;
-  const out = outBytes === 0 ? {} : { out: new Uint8Array(outBytes) };
+import { defaultEngine } from "../../dist/engine/select.js";
+import {
+  cachingKeyring,
+  DataKey,
+  decrypt,
+  decryptStream,
+  encrypt,
+  encryptStream,
+  engineInfo,
+  rawAesKeyring,
+} from "../../dist/index.js";
+import { suiteOf } from "../../dist/message/suites.js";
+import { through } from "../harness/chunks.mjs";
+import { FRAME_BYTES, FRAMES_SUITE, framesWireBytes } from "../harness/frame-loop.mjs";
+import { CONTEXT, KEY, KEY_NAME, MESSAGE_ID, NONCE, noncesOf } from "../harness/input.mjs";
+import { offsetsOf, RECORD_PREFIX } from "../harness/record-loop.mjs";
+
+export const engine = engineInfo();
+export const version = [engine.engine, engine.kernel].filter((part) => part !== undefined).join(" ");
+
+const NO_PREFIX = new Uint8Array(0);
+const OVERHEAD_BYTES = 12 + 16;
+
+/**
+ * Equal records in arenas that are kept, as `ladder.records` holds them.
+ * @param {Uint8Array} plaintext @param {number} count @param {Uint8Array} prefix @param {Uint8Array} nonces
+ */
+function recordSubject(plaintext, count, prefix, nonces) {
+  const key = defaultEngine().recordKey(DataKey.fromBytes(new Uint8Array(KEY)), { name: "aes-gcm" });
+  const recordBytes = plaintext.length / count;
+  const overhead = prefix.length + OVERHEAD_BYTES;
+  const dst = new Uint8Array(plaintext.length + count * overhead);
+  const opened = new Uint8Array(plaintext.length);
+  const dstOffsets = new Uint32Array(count + 1);
+  const status = new Uint8Array(count);
+  const aad = undefined;
+  const sealing = { prefix, src: plaintext, srcOffsets: offsetsOf(count, recordBytes), aad, nonces, dst, dstOffsets };
+  const opening = {
+    prefix,
+    srcOffsets: offsetsOf(count, recordBytes + overhead),
+    aad,
+    dst: opened,
+    dstOffsets,
+    status,
+  };
   return {
-    /** @param {Uint8Array} plaintext @returns {Promise<Uint8Array>} */
-    encrypt: (plaintext) => encrypt(plaintext, { keyring, context: CONTEXT, ...out }),
-    /** @param {Uint8Array} message @returns {Promise<Uint8Array>} */
-    decrypt: async (message) => (await decrypt(message, { keyring, ...out })).plaintext,
+    seal: () => {
+      key.sealRecords(sealing);
+      return dst;
+    },
+    /** @param {Uint8Array} sealed */
+    open: (sealed) => {
+      if (key.openRecords({ ...opening, src: sealed }) !== 0) throw new Error("a record did not open");
+      return opened;
+    },
   };
 }
+
+/** @param {import("../harness/measure.mjs").Case} case_ */
+function keyringOf({ options }) {
+  const raw = rawAesKeyring({ ...KEY_NAME, key: KEY });
+  return options?.cached === true ? cachingKeyring(raw, { maxAge: "10m" }) : raw;
+}
+
+/** @type {Record<string, import("../harness/worker.mjs").Maker>} */
+export const subjects = {
+  aead: (_case, plaintext) => {
+    const { seal, open } = recordSubject(plaintext, 1, NO_PREFIX, NONCE);
+    // The nonce travels in front of a record; the other contenders' outputs begin behind it.
+    const whole = new Uint8Array(plaintext.length + OVERHEAD_BYTES);
+    whole.set(NONCE);
+    let filledFrom = new Uint8Array(0);
+    return {
+      seal: () => seal().subarray(NONCE.length),
+      open: (sealed) => {
+        if (filledFrom !== sealed) {
+          whole.set(sealed, NONCE.length);
+          filledFrom = sealed;
+        }
+        return open(whole);
+      },
+    };
+  },
+
+  frames: async ({ bytes }, plaintext) => {
+    const dataKey = DataKey.fromBytes(new Uint8Array(KEY));
+    const key = await defaultEngine().messageKey(dataKey, suiteOf(FRAMES_SUITE), MESSAGE_ID);
+    const counts = { frameBytes: FRAME_BYTES, regularFrames: bytes / FRAME_BYTES, finalBytes: undefined };
+    const batch = { messageId: MESSAGE_ID, firstSequence: 1, ...counts };
+    const wire = new Uint8Array(framesWireBytes(bytes));
+    const opened = new Uint8Array(bytes);
+    const sealing = { ...batch, src: plaintext, dst: wire };
+    return {
+      seal: () => {
+        key.sealFrames(sealing);
+        return wire;
+      },
+      open: (sealed) => {
+        if (key.openFrames({ ...batch, src: sealed, dst: opened }) !== true) throw new Error("a frame did not open");
+        return opened;
+      },
+    };
+  },
+
+  records: ({ items = 1 }, plaintext) => recordSubject(plaintext, items, RECORD_PREFIX, noncesOf(items)),
+
+  messages: (case_, plaintext) => {
+    const keyring = keyringOf(case_);
+    const { suite, reused } = case_.options ?? {};
+    const room = Math.ceil(case_.bytes * 1.01) + 4096;
+    const sealedOut = reused ? { out: new Uint8Array(room) } : {};
+    const openedOut = reused ? { out: new Uint8Array(case_.bytes) } : {};
+    return {
+      seal: () => encrypt(plaintext, { keyring, context: CONTEXT, suite, ...sealedOut }),
+      open: async (message) => (await decrypt(message, { keyring, ...openedOut })).plaintext,
+    };
+  },
+
+  streams: (case_, plaintext) => {
+    const keyring = keyringOf(case_);
+    const { suite } = case_.options ?? {};
+    return {
+      seal: () => through(plaintext, encryptStream({ keyring, context: CONTEXT, suite, plaintextBytes: case_.bytes })),
+      open: (message) => through(message, decryptStream({ keyring })),
+    };
+  },
+};
