@@ -35,9 +35,14 @@ export async function decrypt(message: Uint8Array, options: DecryptOptions): Pro
   return openMessage(message, options, defaultEngine());
 }
 
-/** `decrypt` with a chosen engine. */
-export async function openMessage(message: Uint8Array, given: DecryptOptions, engine: Engine): Promise<DecryptResult> {
-  const plan = planOpening(given);
+/** `decrypt` with a chosen engine, of a message for that purpose; undefined: data. */
+export async function openMessage(
+  message: Uint8Array,
+  given: DecryptOptions,
+  engine: Engine,
+  purpose?: string,
+): Promise<DecryptResult> {
+  const plan = planOpening(given, [], purpose);
   const { header, parts, signature } = parseWhole(checkMessage(message), plan);
   if (header.suiteInfo.signature !== undefined && plan.options.signed === "refuse") {
     throw new DecryptError("ERR_SIGNED_STREAM", 'the message is signed, and signed: "refuse" was asked for');

@@ -4,6 +4,7 @@ import { type Bytes, copyOf, overlap, utf8, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
 import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
+import type { EncryptionContext } from "../message/context.js";
 import { framesWireBytes, wholeBody } from "../message/frames.js";
 import { MAX_FOOTER_BYTES } from "../message/limits.js";
 import type { EncryptOptions } from "./options.js";
@@ -20,13 +21,14 @@ export async function encrypt(plaintext: Uint8Array | string, options: EncryptOp
   return sealMessage(plaintext, options, defaultEngine());
 }
 
-/** `encrypt` with a chosen engine. */
+/** `encrypt` with a chosen engine, and pairs of our own in the context. */
 export async function sealMessage(
   plaintext: Uint8Array | string,
   options: EncryptOptions,
   engine: Engine,
+  own?: EncryptionContext,
 ): Promise<Bytes> {
-  const plan = planSealing(options);
+  const plan = planSealing(options, [], own);
   const src = plaintextBytesOf(plaintext);
   const bytes = src.length;
   const sealing = await startSealing(plan, bytes, engine);

@@ -17,7 +17,7 @@ import {
 } from "../message/context.js";
 import { framesPlaintextBytes } from "../message/frames.js";
 import type { ParsedHeader } from "../message/header.js";
-import { DEFAULT_MAX_HELD_BYTES, PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
+import { DEFAULT_MAX_HELD_BYTES, PUBLIC_KEY_CONTEXT_KEY, PURPOSE_CONTEXT_KEY } from "../message/limits.js";
 import { MessageParser, type MessagePart } from "../message/parser.js";
 import { answerOf } from "./answer.js";
 import {
@@ -35,18 +35,21 @@ export interface OpeningPlan {
   readonly options: DecryptOptions;
   /** What the caller demands of the message. */
   readonly demanded: EncryptionContext;
+  /** What the message must be for; undefined: data. */
+  readonly purpose: string | undefined;
   readonly maxPlaintextBytes: number;
   readonly maxDataKeys: number;
 }
 
 /** Checks and freezes the options, synchronously. @throws InputError ERR_INPUT */
-export function planOpening(given: DecryptOptions, further: readonly string[] = []): OpeningPlan {
+export function planOpening(given: DecryptOptions, further: readonly string[] = [], purpose?: string): OpeningPlan {
   checkOptions(given, DECRYPT_OPTIONS, further);
   const options = { ...given };
   checkDecryptOptions(options);
   const demanded = readContext(options.context);
   readRequired(options.requiredContext, demanded);
-  return { options, demanded, maxPlaintextBytes: maxPlaintext(options), maxDataKeys: checkMaxDataKeys(options) };
+  const bounds = { maxPlaintextBytes: maxPlaintext(options), maxDataKeys: checkMaxDataKeys(options) };
+  return { options, demanded, purpose, ...bounds };
 }
 
 /** A message whose header is authentic. `end` exactly once, on every path. */
@@ -79,6 +82,7 @@ export async function startOpening(plan: OpeningPlan, header: ParsedHeader, engi
   const suite = header.suiteInfo;
   enforceCommitment(suite, options);
   checkPublicKey(header);
+  checkPurpose(header, plan.purpose);
   const required = requiredPairs(header, plan.demanded);
   const full = mergeContexts(header.context, required);
   const unwrapped = await unwrap(plan, header, full);
@@ -104,6 +108,14 @@ function checkPublicKey({ suiteInfo, context }: ParsedHeader): void {
   if (present === (suiteInfo.signature !== undefined)) return;
   const what = present ? "an unsigned message carries a signing key" : "a signed message carries no signing key";
   throw new FormatError("ERR_FORMAT", what);
+}
+
+/** A keyset is no data, and data is no keyset. @throws DecryptError ERR_CONTEXT_MISMATCH */
+function checkPurpose({ context }: ParsedHeader, purpose: string | undefined): void {
+  if (context[PURPOSE_CONTEXT_KEY] === purpose) return;
+  const message =
+    purpose === undefined ? "the message holds a keyset: openRecords opens it" : "the message holds no keyset";
+  throw new DecryptError("ERR_CONTEXT_MISMATCH", message, { contextKey: PURPOSE_CONTEXT_KEY });
 }
 
 /** Demanded pairs that are not stored: they must have been bound when the message was made, or its tag fails. */

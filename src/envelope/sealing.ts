@@ -10,6 +10,7 @@ import {
   contextOf,
   type EncryptionContext,
   mergeContexts,
+  NO_PAIRS,
   readContext,
   readRequired,
   serializeContext,
@@ -37,12 +38,20 @@ export interface SealingPlan {
   readonly maxPlaintextBytes: number;
 }
 
-/** Checks and freezes the options, synchronously. @throws InputError, LimitError, DecryptError ERR_COMMITMENT_POLICY */
-export function planSealing(given: EncryptOptions, further: readonly string[] = []): SealingPlan {
+/**
+ * Checks and freezes the options, synchronously.
+ * @param own pairs with our prefix, which no caller can give
+ * @throws InputError, LimitError, DecryptError ERR_COMMITMENT_POLICY
+ */
+export function planSealing(
+  given: EncryptOptions,
+  further: readonly string[] = [],
+  own: EncryptionContext = NO_PAIRS,
+): SealingPlan {
   checkOptions(given, ENCRYPT_OPTIONS, further);
   const options = { ...given };
   const { suite, frameBytes, maxDataKeys } = checkEncryptOptions(options);
-  const context = readContext(options.context);
+  const context = mergeContexts(readContext(options.context), own);
   const { stored, required } = splitRequired(context, readRequired(options.requiredContext, context));
   const most = Math.min(frameBytes * MAX_FRAMES, Number.MAX_SAFE_INTEGER);
   const maxPlaintextBytes = wholeNumber(options.plaintextBytes, "plaintextBytes", 0, most, most);

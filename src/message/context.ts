@@ -7,7 +7,7 @@ import { MAX_FIELD_BYTES, OWN_CONTEXT_PREFIX, PUBLIC_KEY_CONTEXT_KEY, RESERVED_C
 /** Authenticated with the message and stored IN CLEAR in its header: no private data. Returned ones have no prototype. */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-const NO_PAIRS: EncryptionContext = Object.freeze(Object.create(null));
+export const NO_PAIRS: EncryptionContext = Object.freeze(Object.create(null));
 
 /** A frozen context without a prototype, of the given pairs in their order. */
 export function contextOf(pairs: Iterable<readonly [string, string]>): EncryptionContext {

@@ -46,3 +46,8 @@ export const RESERVED_CONTEXT_PREFIX = "aws-crypto-";
 export const PUBLIC_KEY_CONTEXT_KEY = "aws-crypto-public-key";
 /** Context keys with this prefix belong to this package (ladder-spec B). */
 export const OWN_CONTEXT_PREFIX = "keyladder:";
+/** What a message of ours is for, where it is not data: `decrypt` refuses those (ladder-spec C). */
+export const PURPOSE_CONTEXT_KEY = "keyladder:purpose";
+export const KEYSET_PURPOSE = "tink-keyset/v1";
+/** The name of the keyset in such a message. */
+export const KEYSET_NAME_CONTEXT_KEY = "keyladder:keyset";
