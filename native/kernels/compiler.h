@@ -23,15 +23,6 @@
 #define KL_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-namespace keyladder {
-
-// More stack than any kernel function uses below its entry; the build warns where one uses more (-Wframe-larger-than).
-constexpr size_t kStackBytes = 4096;
-
-// Overwrites the stack below the caller. Not inlined: its frame lies where the kernel's lay.
-void wipeStack();
-
-}  // namespace keyladder
 #endif
 
 #endif  // KEYLADDER_KERNELS_COMPILER_H_

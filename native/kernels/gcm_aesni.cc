@@ -57,8 +57,13 @@ struct Aesni {
   static KL_INLINE V reverse(V v) {
     return _mm_shuffle_epi8(v, _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
   }
-  static KL_INLINE V addCounter(V v, int n) { return _mm_add_epi32(v, _mm_set_epi32(0, 0, 0, n)); }
-  static KL_INLINE V addLanes(V v, int n) { return addCounter(v, n); }
+  // Adds `n` to each lane's lowest word; to each lane's highest.
+  static KL_INLINE V addLow(V v, int n) { return _mm_add_epi32(v, broadcast(_mm_set_epi32(0, 0, 0, n))); }
+  static KL_INLINE V addWords(V v, uint32_t n) {
+    return _mm_add_epi32(v, broadcast(_mm_set_epi32(static_cast<int>(n), 0, 0, 0)));
+  }
+  static KL_INLINE V swapHalves(V v) { return _mm_shuffle_epi32(v, 0x4E); }
+  static KL_INLINE V addLanes(V v, int n) { return addLow(v, n); }
 
   static KL_INLINE V multiplyLanes(V a, V b) {
     V lo = clmul<0x00>(a, b);

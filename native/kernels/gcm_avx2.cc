@@ -62,8 +62,12 @@ struct Avx2 {
   static KL_INLINE V reverse(V v) {
     return _mm256_shuffle_epi8(v, broadcast(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
   }
-  // Adds `n` to each lane's lowest word.
-  static KL_INLINE V addCounter(V v, int n) { return _mm256_add_epi32(v, broadcast(_mm_set_epi32(0, 0, 0, n))); }
+  // Adds `n` to each lane's lowest word; to each lane's highest.
+  static KL_INLINE V addLow(V v, int n) { return _mm256_add_epi32(v, broadcast(_mm_set_epi32(0, 0, 0, n))); }
+  static KL_INLINE V addWords(V v, uint32_t n) {
+    return _mm256_add_epi32(v, broadcast(_mm_set_epi32(static_cast<int>(n), 0, 0, 0)));
+  }
+  static KL_INLINE V swapHalves(V v) { return _mm256_shuffle_epi32(v, 0x4E); }
   // Adds `n`, n + 1 to the lanes' lowest words.
   static KL_INLINE V addLanes(V v, int n) {
     return _mm256_add_epi32(v, _mm256_set_epi32(0, 0, 0, n + 1, 0, 0, 0, n));

@@ -23,13 +23,13 @@ constexpr size_t kNonceBytes = 12;
 // SP 800-38D 5.2.1.1: 2^39 - 256 bits of plaintext under one nonce.
 constexpr uint64_t kMaxPlaintextBytes = (uint64_t{1} << 36) - 32;
 
-// Powers of H that a key keeps: 32 blocks a batch, one more for a batch that carries the length block, and room for
-// the associated data of a frame in front of it.
-constexpr size_t kPowers = 48;
+// Powers of H that a key keeps: 32 blocks a batch, one more for the length block, rounded up to whole vectors.
+constexpr size_t kPowers = 36;
 
 // A key ready for use. Secret in all its bytes: it lives in the guarded slab or on a stack that is wiped.
 struct alignas(64) GcmKey {
-  uint8_t powers[kPowers + 16][kBlockBytes];  // of H, in a kernel's own order, zeros behind them
+  uint8_t powers[kPowers + 4][kBlockBytes];  // of H times x, reversed, the highest first; zeros behind them
+  uint8_t sums[kPowers + 4][kBlockBytes];    // in both halves the sum of a power's halves (Karatsuba)
   uint8_t roundKeys[15][kBlockBytes];
   uint32_t rounds;  // 10, 12 or 14; 0 = no key
   uint32_t keyBytes;
