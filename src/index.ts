@@ -9,9 +9,21 @@ export { type DecryptResult, decrypt } from "./envelope/decrypt.js";
 export { encrypt } from "./envelope/encrypt.js";
 export { decryptFile, encryptFile, type FileOptions, type FileResult } from "./envelope/file.js";
 export { inspect } from "./envelope/inspect.js";
+export type { RecordCipher } from "./envelope/keyset.js";
+export { type OpenRecordsOptions, openRecords } from "./envelope/open-records.js";
 export type { CommitmentPolicy, CommonOptions, DecryptOptions, EncryptOptions } from "./envelope/options.js";
 export { decryptRange, openRange } from "./envelope/range.js";
 export type { RangeSource } from "./envelope/range-source.js";
+export type { Arena } from "./envelope/record-arena.js";
+export type {
+  BatchOptions,
+  OneOptions,
+  OpenArenaOptions,
+  OpenedRecords,
+  Records,
+  RecordsInfo,
+  SealArenaOptions,
+} from "./envelope/records.js";
 export { type ReencryptOptions, reencrypt } from "./envelope/reencrypt.js";
 export { decryptStream, encryptStream } from "./envelope/stream.js";
 export * as errors from "./errors.js";
@@ -38,7 +50,14 @@ export type { Listing } from "./kms/listing.js";
 export type { CreateKey, KeyFilter, KeyRef } from "./kms/options.js";
 export type { KeyState } from "./kms/state.js";
 export type { KeyTree } from "./kms/tree.js";
-export { type Ladder, type LadderInfo, type LadderKeys, type LadderOptions, openLadder } from "./ladder.js";
+export {
+  type Ladder,
+  type LadderInfo,
+  type LadderKeys,
+  type LadderOptions,
+  openLadder,
+  type RecordsOptions,
+} from "./ladder.js";
 export type { EncryptionContext } from "./message/context.js";
 export type { EncryptedDataKey, MessageHeader } from "./message/header.js";
 export type { SuiteId, WritableSuiteId } from "./message/suites.js";

@@ -5,7 +5,11 @@ import type { EngineName } from "./engine/port.js";
 import { defaultEngine, selectEngine } from "./engine/select.js";
 import { type DecryptResult, openMessage } from "./envelope/decrypt.js";
 import { sealMessage } from "./envelope/encrypt.js";
+import { algorithmOf, type RecordCipher } from "./envelope/keyset.js";
+import { checkMaxRecords } from "./envelope/open-records.js";
 import type { CommitmentPolicy, DecryptOptions, EncryptOptions } from "./envelope/options.js";
+import { DEFAULT_MAX_RECORDS } from "./envelope/record-quota.js";
+import { KeptRecords, type Records } from "./envelope/records.js";
 import { InputError } from "./errors.js";
 import type { Hsm, HsmDriver, HsmSession } from "./hsm/port.js";
 import { type Authority, type CacheOptions, type CacheStats, DataKeyCache } from "./keyring/cache.js";
@@ -16,6 +20,7 @@ import type { Keys } from "./kms/keys.js";
 import type { Kms } from "./kms/kms.js";
 import type { KeyRef } from "./kms/options.js";
 import type { KeyTree } from "./kms/tree.js";
+import { type EncryptionContext, readContext } from "./message/context.js";
 import type { WritableSuiteId } from "./message/suites.js";
 import type { Store, StoreDriver, StoreSession } from "./store/port.js";
 import { Work } from "./work.js";
@@ -59,6 +64,18 @@ export interface LadderInfo {
   readonly orphanedResidentKeys: readonly string[];
 }
 
+export interface RecordsOptions {
+  readonly key: KeyRef;
+  /** The keyset's name: one of a name in a tenant. */
+  readonly keyset: string;
+  /** Bound to the keyset, and stored in clear with it. */
+  readonly context?: EncryptionContext;
+  /** How many records one key of the keyset may seal, over all processes: at most 2^32. Default 2^31. */
+  readonly maxRecords?: number;
+  /** Of a keyset that is made now. Default "aes-256-gcm". "xaes-256-gcm" costs more a record, and has no such limit. */
+  readonly cipher?: RecordCipher;
+}
+
 /** Keys, and what is below each. */
 export interface LadderKeys extends Keys {
   /** The ladder below a key: its CMK versions and KEKs. No secret is in it. @throws KeyNotFoundError ERR_KEY_NOT_FOUND */
@@ -78,6 +95,11 @@ export interface Ladder extends AsyncDisposable {
   keyring(key: KeyRef): Keyring;
   /** Any key of this handle's tenant: opens only. */
   keyring(): Unwrapper;
+  /**
+   * Records under a keyset that lives in the store: there, or made now and saved before its first use.
+   * @throws InputError ERR_INPUT · KeyNotFoundError · KeyStateError · HsmError · StoreError
+   */
+  records(options: RecordsOptions): Promise<Records>;
   readonly keys: LadderKeys;
   info(): Promise<LadderInfo>;
   /** Finishes work under way, wipes keys, lets go of token and store. Idempotent. Forgotten: the process still exits. */
@@ -140,6 +162,7 @@ interface Parts {
 class OpenLadder implements Ladder {
   readonly keys: LadderKeys;
   readonly #parts: Parts;
+  readonly #records = new Set<KeptRecords>();
   readonly #work = new Work(() => new InputError("ERR_CLOSED", "the ladder is closed"));
 
   constructor(parts: Parts) {
@@ -204,6 +227,24 @@ class OpenLadder implements Ladder {
     return keyring;
   }
 
+  records(given: RecordsOptions): Promise<Records> {
+    return this.#work.run(async () => {
+      const { kms, keyrings, tenant, engine } = this.#parts;
+      const { key, keyset, maxRecords, algorithm, context } = readRecordsOptions(given);
+      const records = await KeptRecords.open({
+        home: kms.keyset(key, tenant, keyset, context),
+        keyring: keyrings.ladderKeyring(kms, tenant, key),
+        context,
+        engine,
+        algorithm,
+        maxRecords,
+      });
+      for (const other of this.#records) if (other.closed) this.#records.delete(other);
+      this.#records.add(records);
+      return records;
+    });
+  }
+
   async info(): Promise<LadderInfo> {
     const { hsm, store, kms, cache } = this.#parts;
     return this.#work.run(async () => {
@@ -226,6 +267,7 @@ class OpenLadder implements Ladder {
     return this.#work.close(async () => {
       const { hsm, store, cache } = this.#parts;
       cache?.purge();
+      await Promise.all([...this.#records].map((records) => records.close()));
       await hsm.close();
       await store.close();
     });
@@ -237,11 +279,8 @@ class OpenLadder implements Ladder {
 
   /** One key behind the cache. Not counted as work: whoever calls it is. */
   #keyring(key: unknown): Keyring & Authority {
-    if (typeof key !== "string" || key === "") {
-      throw new InputError("ERR_INPUT", '"key" expected a key id, an alias or "tenant:alias"');
-    }
     const { kms, keyrings, tenant, cache } = this.#parts;
-    const inner = keyrings.ladderKeyring(kms, tenant, key);
+    const inner = keyrings.ladderKeyring(kms, tenant, checkKeyRef(key));
     return {
       unwrapDataKey: cachedUnwrap(inner, cache),
       wrapDataKey: (request) => inner.wrapDataKey(request),
@@ -260,6 +299,32 @@ class OpenLadder implements Ladder {
     const { kms, keyrings, tenant, cache } = this.#parts;
     return { unwrapDataKey: cachedUnwrap(keyrings.ladderUnwrapper(kms, tenant), cache) };
   }
+}
+
+const RECORDS_OPTIONS = ["key", "keyset", "context", "maxRecords", "cipher"];
+
+/** @throws InputError ERR_INPUT */
+function readRecordsOptions(given: RecordsOptions) {
+  if (typeof given !== "object" || given === null) throw new InputError("ERR_INPUT", "expected an options object");
+  const unknown = Object.keys(given).find((name) => !RECORDS_OPTIONS.includes(name));
+  if (unknown !== undefined) throw new InputError("ERR_INPUT", `unknown option "${unknown}"`);
+  const { cipher = "aes-256-gcm" } = given;
+  if (cipher !== "aes-256-gcm" && cipher !== "xaes-256-gcm") {
+    throw new InputError("ERR_INPUT", '"cipher" expected "aes-256-gcm" or "xaes-256-gcm"');
+  }
+  return {
+    key: checkKeyRef(given.key),
+    keyset: given.keyset,
+    context: readContext(given.context),
+    maxRecords: checkMaxRecords(given.maxRecords, DEFAULT_MAX_RECORDS),
+    algorithm: algorithmOf(cipher),
+  };
+}
+
+/** @throws InputError ERR_INPUT */
+function checkKeyRef(key: unknown): string {
+  if (typeof key === "string" && key !== "") return key;
+  throw new InputError("ERR_INPUT", '"key" expected a key id, an alias or "tenant:alias"');
 }
 
 /** Who may use the key is asked before the cache is (ladder rule 3). */

@@ -182,5 +182,9 @@ export const EXPLANATIONS: Readonly<Record<ErrorCode, Explanation>> = Object.fre
     "Context and encrypted data keys together exceed what a message header can hold.",
     "Use fewer or shorter context pairs; a context holds 65,535 bytes at most.",
   ),
+  ERR_KEYSET_EXHAUSTED: limit(
+    "The primary key of a record keyset has sealed as many records as it may; more random nonces would repeat one.",
+    "keyladder records rotate -k KEY --keyset NAME: a new primary key; what was sealed still opens. Where the error says so, a lease was only being renewed: try again.",
+  ),
   ERR_LIMIT_QUEUE: limit("Too much work waits already.", "Wait for some of it to finish; send less at a time."),
 });

@@ -26,6 +26,11 @@ export function randomBytes(bytes: number): Bytes {
   return randomFillSync(new Uint8Array(bytes));
 }
 
+/** Fills `bytes` from the same generator. */
+export function fillRandom(bytes: Uint8Array): void {
+  randomFillSync(bytes);
+}
+
 const POOL_BYTES = 4096;
 let pool = new Uint8Array(0);
 let poolAt = 0;

@@ -149,9 +149,10 @@ export const ALIAS: RecordKind<AliasValues> = {
   index: ({ keyId, createdAt }) => (keyId === undefined ? { createdAt } : { parentId: keyId, createdAt }),
 };
 
-/** How many wraps of one KEK version were handed out to processes. */
+/** How many wraps of one KEK version, or records under one key of a keyset, were handed out to processes. */
 const leaseFields = fieldTable({
-  kekId: field(1, id),
+  /** The KEK, and its version below; of a keyset, its record id, and the key's id. */
+  lineId: field(1, id),
   version: field(2, uint32),
   leased: field(3, uint64),
   createdAt: field(4, uint64),
@@ -161,7 +162,24 @@ export const LEASE: RecordKind<LeaseValues> = {
   type: RECORD_TYPES.lease,
   name: "lease",
   ...leaseFields,
-  index: ({ kekId, createdAt }) => ({ parentId: kekId, createdAt }),
+  index: ({ lineId, createdAt }) => ({ parentId: lineId, createdAt }),
+};
+
+/** A named keyset for records: sealed under a key, and named in what seals it. */
+const keysetFields = fieldTable({
+  name: field(1, text),
+  keyId: field(2, id),
+  /** A Tink encrypted keyset. */
+  sealed: field(3, bytes),
+  createdAt: field(4, uint64),
+  changedAt: field(5, uint64),
+});
+export type KeysetValues = ReturnType<typeof keysetFields.decode>;
+export const KEYSET: RecordKind<KeysetValues> = {
+  type: RECORD_TYPES.keyset,
+  name: "keyset",
+  ...keysetFields,
+  index: ({ keyId, createdAt }) => ({ parentId: keyId, createdAt }),
 };
 
 /** Which token made this store, and when. */

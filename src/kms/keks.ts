@@ -103,7 +103,7 @@ async function newVersion(
     ...(state === "active" ? { activatedAt: now } : {}),
     originVersion: cmk.version,
   });
-  const lease = newRecord(LEASE, cmk.tenantId, recordId, { kekId, version, leased: 0, createdAt: now });
+  const lease = newRecord(LEASE, cmk.tenantId, recordId, { lineId: kekId, version, leased: 0, createdAt: now });
   return [kek, lease];
 }
 

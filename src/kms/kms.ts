@@ -2,6 +2,7 @@
 
 import { toHex } from "../bytes.js";
 import type { HsmSession } from "../hsm/port.js";
+import type { EncryptionContext } from "../message/context.js";
 import type { StoreSession } from "../store/port.js";
 import { Catalog } from "./catalog.js";
 import { type KeyChange, type KmsCore, Memory } from "./core.js";
@@ -9,6 +10,7 @@ import { DataKeys } from "./data-keys.js";
 import { KEY, TENANT } from "./fields.js";
 import { loadCmk } from "./keks.js";
 import { createKeys, type Keys } from "./keys.js";
+import { Keyset } from "./keysets.js";
 import { KMS_LIMITS, type KmsLimits } from "./limits.js";
 import { Sealer } from "./seal.js";
 import { openVault } from "./setup.js";
@@ -34,6 +36,8 @@ export interface Kms {
   readonly dataKeys: DataKeys;
   /** The key operations for a handle of `tenant`. */
   keys(tenant: string): Keys;
+  /** A named keyset under a key, there or to be made; `tenant` is the handle's. @throws InputError ERR_INPUT */
+  keyset(key: string, tenant: string, name: unknown, context: EncryptionContext): Keyset;
   /** How many keys the store holds, of all tenants. */
   countKeys(): Promise<number>;
   /** The ladder below a key: its versions and KEKs. @throws KeyNotFoundError ERR_KEY_NOT_FOUND */
@@ -65,10 +69,12 @@ export async function openKms(options: KmsOptions): Promise<Kms> {
     },
   };
   const catalog = new Catalog(core);
+  const dataKeys = new DataKeys(core, catalog);
   return {
     storeId: vault.storeId,
     catalog,
-    dataKeys: new DataKeys(core, catalog),
+    dataKeys,
+    keyset: (key, tenant, name, context) => new Keyset({ core, catalog, dataKeys }, { key, tenant, name, context }),
     keys: (tenant) => createKeys(core, catalog, tenant),
     countKeys: () => vault.count(KEY),
     tree: async (key, tenant) =>

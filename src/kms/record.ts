@@ -36,6 +36,7 @@ export const RECORD_TYPES = Object.freeze({
   head: 11,
   probe: 12,
   tombstone: 13,
+  keyset: 14,
 });
 
 export const ID_BYTES = 16;
