@@ -5,15 +5,17 @@
  *   --suite NAMES   only these, comma-separated
  *   --only TEXT     cases whose name holds TEXT
  *   --write         put headline and table into README.md
- *   --report        draw the report of the last run again
+ *   --report        no run: show the last one again
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { start } from "./harness/contender.mjs";
 import { installContenders } from "./harness/dependencies.mjs";
 import { describeMachine } from "./harness/machine.mjs";
-import { measure, OURS } from "./harness/measure.mjs";
+import { runCases } from "./harness/run-cases.mjs";
+import { htmlReport } from "./report/html.mjs";
+import { writeReadme } from "./report/readme.mjs";
 import { printTables } from "./report/tables.mjs";
 import { SUITES } from "./suites/index.mjs";
 
@@ -26,43 +28,44 @@ const { values: flags } = parseArgs({
     report: { type: "boolean", default: false },
   },
 });
-const EFFORT = flags.quick ? { rounds: 3, roundMs: 100 } : { rounds: 7, roundMs: 300 };
+const RESULTS = new URL("results/results.json", import.meta.url);
+const REPORT = new URL("results/report.html", import.meta.url);
 
-/** @typedef {import("./harness/measure.mjs").Row} Row */
+/**
+ * @typedef {{ at: string, minutes: number, machine: ReturnType<typeof describeMachine>, versions: Record<string, string>,
+ *   effort: { rounds: number, roundMs: number }, rows: import("./harness/measure.mjs").Row[] }} Run
+ */
 
-/** @param {typeof SUITES[number]} suite */
-async function runSuite(suite) {
-  const cases = suite.cases.filter(({ name }) => name.includes(flags.only));
-  if (cases.length === 0) return { rows: [], versions: {} };
-  const contenders = [];
-  for (const name of [OURS, ...suite.peers]) contenders.push(await start(name));
-  /** @type {Row[]} */
+/** @returns {Promise<Run>} */
+async function run() {
+  const started = Date.now();
+  const effort = flags.quick ? { rounds: 3, roundMs: 100 } : { rounds: 7, roundMs: 250 };
+  const wanted = flags.suite === "" ? SUITES : SUITES.filter(({ name }) => flags.suite.split(",").includes(name));
+  if (wanted.length === 0) throw new Error(`--suite expected some of ${SUITES.map(({ name }) => name).join(", ")}`);
+  installContenders();
   const rows = [];
-  try {
-    for (const case_ of cases) {
-      const measured = await measure(case_, contenders, EFFORT);
-      rows.push(...measured);
-      const ratios = measured.filter(({ contender }) => contender !== OURS);
-      console.error(`${case_.name}: ${ratios.map((row) => `${row.ratio.toFixed(1)}x ${row.contender}`).join(", ")}`);
-    }
-  } finally {
-    for (const contender of contenders) contender.stop();
+  const versions = {};
+  for (const suite of wanted) {
+    const cases = (suite.cases ?? []).filter(({ name }) => name.includes(flags.only));
+    if (suite.run === undefined && cases.length === 0) continue;
+    const result = await (suite.run?.(effort, flags.only) ?? runCases(cases, suite.peers ?? [], effort));
+    rows.push(...result.rows);
+    Object.assign(versions, result.versions);
   }
-  return { rows, versions: Object.fromEntries(contenders.map(({ name, version }) => [name, version])) };
+  const minutes = (Date.now() - started) / 60_000;
+  return { at: new Date(started).toISOString(), minutes, machine: describeMachine(), versions, effort, rows };
 }
 
-installContenders();
-const wanted = flags.suite === "" ? SUITES : SUITES.filter(({ name }) => flags.suite.split(",").includes(name));
-const rows = [];
-const versions = {};
-for (const suite of wanted) {
-  const result = await runSuite(suite);
-  rows.push(...result.rows);
-  Object.assign(versions, result.versions);
+/** @type {Run} */
+let record;
+if (flags.report) {
+  record = JSON.parse(readFileSync(RESULTS, "utf8"));
+} else {
+  record = await run();
+  mkdirSync(new URL(".", RESULTS), { recursive: true });
+  writeFileSync(RESULTS, `${JSON.stringify(record, null, 1)}\n`);
 }
-const record = { at: new Date().toISOString(), machine: describeMachine(), versions, effort: EFFORT, rows };
-const results = new URL("results/", import.meta.url);
-mkdirSync(results, { recursive: true });
-writeFileSync(new URL("results.json", results), `${JSON.stringify(record, null, 1)}\n`);
+writeFileSync(REPORT, htmlReport(record));
 printTables(record);
-void readFileSync;
+console.log(`figures: ${fileURLToPath(RESULTS)}\ncharts:  ${fileURLToPath(REPORT)}`);
+if (flags.write) writeReadme(record);

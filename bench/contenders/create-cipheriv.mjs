@@ -36,12 +36,18 @@ function sealInto(nonce, aad, src, dst, at) {
   dst.set(tag, at + ciphertext.length);
 }
 
-/** @type {Record<string, import("../harness/worker.mjs").Maker>} */
-export const subjects = {
-  aead: (_case, plaintext) => ({
+/** @type {import("../harness/worker.mjs").Maker} */
+function oneBuffer(_case, plaintext) {
+  return {
     seal: () => seal(NONCE, NO_AAD, plaintext),
     open: (sealed) => open(NONCE, NO_AAD, sealed),
-  }),
+  };
+}
+
+/** @type {Record<string, import("../harness/worker.mjs").Maker>} */
+export const subjects = {
+  aead: oneBuffer,
+  arena: oneBuffer,
 
   frames: ({ bytes }, plaintext) => {
     const wire = new Uint8Array(framesWireBytes(bytes));

@@ -126,4 +126,6 @@ export const subjects = {
       open: (message) => through(message, decryptStream({ keyring })),
     };
   },
+
+  ladder: async (case_, plaintext) => (await import("./keyladder-ladder.mjs")).ladderSubject(case_, plaintext),
 };

@@ -8,7 +8,8 @@ import { plaintextOf } from "./input.mjs";
  * What a contender makes of a case. `seal` and `open` are timed; they may be async, and answer with the bytes or with
  * parts that stand for them in order. `alone`: another cipher or format, which agrees with nobody but itself.
  * @typedef {Uint8Array | readonly Uint8Array[]} Parts
- * @typedef {{ seal: () => Parts | Promise<Parts>, open: (sealed: Uint8Array) => Parts | Promise<Parts>, alone?: boolean }} Subject
+ * @typedef {{ seal: () => Parts | Promise<Parts>, open: (sealed: Uint8Array) => Parts | Promise<Parts>, alone?: boolean }} Sealer
+ * @typedef {Sealer | { run: () => unknown }} Subject `run`: nothing to open, nothing to agree on
  * @typedef {(case_: import("./measure.mjs").Case, plaintext: Uint8Array) => Subject | undefined | Promise<Subject | undefined>} Maker
  */
 
@@ -53,7 +54,7 @@ async function calibrate(call) {
   return { async, callMs: spent / calls };
 }
 
-/** @type {{ subject: Subject, plaintextDigest: string, run: () => unknown, times: number, callMs: number } | undefined} */
+/** @type {{ subject: Sealer | undefined, plaintextDigest: string, run: () => unknown, times: number, callMs: number } | undefined} */
 let current;
 
 function prepared() {
@@ -70,6 +71,11 @@ const handlers = {
     const plaintext = plaintextOf(case_.bytes);
     const subject = await contender.subjects[case_.kind]?.(case_, plaintext);
     if (subject === undefined) return { takesPart: false };
+    if ("run" in subject) {
+      const { callMs } = await calibrate(subject.run);
+      current = { subject: undefined, plaintextDigest: "", run: subject.run, times: 1, callMs };
+      return { takesPart: true, alone: true };
+    }
     const sealed = joined(await subject.seal());
     const plaintextDigest = digest(plaintext);
     if (digest(await subject.open(sealed)) !== plaintextDigest) throw new Error("does not open what it sealed");
@@ -84,7 +90,7 @@ const handlers = {
   /** Opens another contender's message. @param {{ message: Uint8Array }} request */
   async agree({ message }) {
     const { subject, plaintextDigest } = prepared();
-    return { agrees: digest(await subject.open(message)) === plaintextDigest };
+    return { agrees: subject !== undefined && digest(await subject.open(message)) === plaintextDigest };
   },
 
   /** One round: the mean of its calls in ms, so that garbage collection is paid by whoever makes it. @param {{ ms: number }} request */

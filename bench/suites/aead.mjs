@@ -45,6 +45,17 @@ const records = [1, BATCH].flatMap((items) =>
   ),
 );
 
+/** Source, output and nonce in one array that stays: the shortest way a single small value can take. @type {Case[]} */
+const arena = [64, 256, KIB].flatMap((bytes) =>
+  DIRECTIONS.map((direction) => ({
+    suite: "records",
+    name: `one record of ${sizeText(bytes)} in an arena, ${direction}`,
+    kind: "arena",
+    direction,
+    bytes,
+  })),
+);
+
 const PEERS = ["create-cipheriv", "webcrypto", "noble", "libsodium"];
 
 export const SUITES = [
@@ -67,6 +78,6 @@ export const SUITES = [
     title: "Records",
     about: "Small fields in the Tink wire format under one key: one a call, and a thousand a call.",
     peers: PEERS,
-    cases: records,
+    cases: [...arena, ...records],
   },
 ];

@@ -1,0 +1,31 @@
+/** The cases of one suite, by contenders' processes. */
+
+import { start } from "./contender.mjs";
+import { measure, OURS } from "./measure.mjs";
+
+/**
+ * @param {readonly import("./measure.mjs").Case[]} cases
+ * @param {readonly string[]} peers
+ * @param {{ rounds: number, roundMs: number }} effort
+ */
+export async function runCases(cases, peers, effort) {
+  const contenders = [];
+  /** @type {import("./measure.mjs").Row[]} */
+  const rows = [];
+  try {
+    for (const name of [OURS, ...peers]) contenders.push(await start(name));
+    for (const case_ of cases) {
+      const measured = await measure(case_, contenders, effort);
+      rows.push(...measured);
+      console.error(`${case_.name}: ${measured.map(inShort).join(", ") || "nobody takes part"}`);
+    }
+  } finally {
+    for (const contender of contenders) contender.stop();
+  }
+  return { rows, versions: Object.fromEntries(contenders.map(({ name, version }) => [name, version])) };
+}
+
+/** @param {import("./measure.mjs").Row} row */
+function inShort({ contender, ratio, medianMs }) {
+  return contender === OURS ? `${(medianMs * 1000).toPrecision(3)} us` : `${ratio.toFixed(1)}x ${contender}`;
+}
