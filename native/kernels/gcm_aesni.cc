@@ -13,6 +13,8 @@
 #pragma GCC target("aes,pclmul,sse4.1")
 #endif
 
+#include "gcm_block.h"
+
 namespace keyladder {
 namespace {
 
@@ -46,6 +48,10 @@ struct Aesni {
   static KL_INLINE V broadcast(__m128i v) { return v; }
   static KL_INLINE V fromBlock(__m128i v) { return v; }
   static KL_INLINE __m128i fold(V v) { return v; }
+
+  // A block in each lane.
+  static KL_INLINE V gather(const __m128i* b) { return b[0]; }
+  static KL_INLINE void scatter(V v, __m128i* b) { b[0] = v; }
 
   static KL_INLINE V exclusiveOr(V a, V b) { return _mm_xor_si128(a, b); }
   static KL_INLINE V exclusiveOr(V a, V b, V c) { return _mm_xor_si128(a, _mm_xor_si128(b, c)); }

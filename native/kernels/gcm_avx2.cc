@@ -13,6 +13,8 @@
 #pragma GCC target("avx2,vaes,vpclmulqdq,aes,pclmul,sse4.1")
 #endif
 
+#include "gcm_block.h"
+
 namespace keyladder {
 namespace {
 
@@ -50,6 +52,15 @@ struct Avx2 {
   static KL_INLINE V fromBlock(__m128i v) { return _mm256_zextsi128_si256(v); }
   static KL_INLINE __m128i fold(V v) {
     return _mm_xor_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  }
+
+  // A block in each lane.
+  static KL_INLINE V gather(const __m128i* b) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(b[0]), b[1], 1);
+  }
+  static KL_INLINE void scatter(V v, __m128i* b) {
+    b[0] = _mm256_castsi256_si128(v);
+    b[1] = _mm256_extracti128_si256(v, 1);
   }
 
   static KL_INLINE V exclusiveOr(V a, V b) { return _mm256_xor_si256(a, b); }

@@ -13,12 +13,14 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,vaes,vpclmulqdq,aes,pclmul,sse4.1,bmi2")
 #endif
 
+#include "gcm_block.h"
+
 namespace keyladder {
 namespace {
 
 struct Avx512 {
   using V = __m512i;
-  static constexpr bool kGroups = false;
+  static constexpr bool kGroups = true;
 
   static KL_INLINE V zero() { return _mm512_setzero_si512(); }
   static KL_INLINE V load(const uint8_t* p) { return _mm512_loadu_si512(p); }
@@ -37,6 +39,20 @@ struct Avx512 {
   static KL_INLINE __m128i fold(V v) {
     const __m256i half = _mm256_xor_si256(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
     return _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  }
+
+  // A block in each lane.
+  static KL_INLINE V gather(const __m128i* b) {
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(b[0]), b[1], 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(b[2]), b[3], 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+
+  static KL_INLINE void scatter(V v, __m128i* b) {
+    b[0] = _mm512_castsi512_si128(v);
+    b[1] = _mm512_extracti64x2_epi64(v, 1);
+    b[2] = _mm512_extracti64x2_epi64(v, 2);
+    b[3] = _mm512_extracti64x2_epi64(v, 3);
   }
 
   static KL_INLINE V exclusiveOr(V a, V b) { return _mm512_xor_si512(a, b); }
@@ -60,17 +76,17 @@ struct Avx512 {
     return _mm512_add_epi32(v, _mm512_set_epi32(0, 0, 0, n + 3, 0, 0, 0, n + 2, 0, 0, 0, n + 1, 0, 0, 0, n));
   }
 
-  // Lane by lane, reduced.
-  static KL_INLINE V multiplyLanes(V a, V b) {
-    V lo = clmul<0x00>(a, b);
-    V hi = clmul<0x11>(a, b);
-    const V mid = exclusiveOr(clmul<0x01>(a, b), clmul<0x10>(a, b));
+  // Lane by lane: (hi * 2^128 + mid * 2^64 + lo) / x^128 modulo the polynomial, as block::reduce.
+  static KL_INLINE V reduceLanes(V lo, V mid, V hi) {
     lo = exclusiveOr(lo, _mm512_bslli_epi128(mid, 8));
     hi = exclusiveOr(hi, _mm512_bsrli_epi128(mid, 8));
     const V p = broadcast(_mm_set_epi64x(static_cast<long long>(0xC200000000000000ULL), 0));
-    V t = exclusiveOr(_mm512_shuffle_epi32(lo, static_cast<_MM_PERM_ENUM>(0x4E)), clmul<0x10>(lo, p));
-    t = exclusiveOr(_mm512_shuffle_epi32(t, static_cast<_MM_PERM_ENUM>(0x4E)), clmul<0x10>(t, p));
+    V t = exclusiveOr(swapHalves(lo), clmul<0x10>(lo, p));
+    t = exclusiveOr(swapHalves(t), clmul<0x10>(t, p));
     return exclusiveOr(hi, t);
+  }
+  static KL_INLINE V multiplyLanes(V a, V b) {
+    return reduceLanes(clmul<0x00>(a, b), exclusiveOr(clmul<0x01>(a, b), clmul<0x10>(a, b)), clmul<0x11>(a, b));
   }
 
   static KL_INLINE void clearRegisters() {
@@ -89,10 +105,127 @@ struct Avx512 {
         "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31");
   }
 
+  // --- eight records of at most 64 bytes, one vector each, and their J0 in two vectors more
+
+  // Lane i of the result is the sum of the lanes of v[i].
+  static KL_INLINE V foldFour(const V* v) {
+    const V ab = exclusiveOr(_mm512_shuffle_i64x2(v[0], v[1], 0x44), _mm512_shuffle_i64x2(v[0], v[1], 0xEE));
+    const V cd = exclusiveOr(_mm512_shuffle_i64x2(v[2], v[3], 0x44), _mm512_shuffle_i64x2(v[2], v[3], 0xEE));
+    return exclusiveOr(_mm512_shuffle_i64x2(ab, cd, 0x88), _mm512_shuffle_i64x2(ab, cd, 0xDD));
+  }
+
+  // Key stream of each record from its J0, and the masks of their tags.
   template <class G>
-  static KL_INLINE void sealGroup(const GcmKey*, const RecordBatch*, size_t, __m128i, uint32_t*) {}
+  static KL_INLINE void groupStream(const GcmKey* key, const __m128i* j0, V* stream, V* masks) {
+    const V steps = _mm512_set_epi32(4 << 24, 0, 0, 0, 3 << 24, 0, 0, 0, 2 << 24, 0, 0, 0, 1 << 24, 0, 0, 0);
+    V state[10];
+    KL_UNROLL for (int i = 0; i < 8; i++) state[i] = _mm512_add_epi32(broadcast(j0[i]), steps);
+    state[8] = gather(j0);
+    state[9] = gather(j0 + 4);
+    G::template encipher<10, 0>(key, state, nullptr, nullptr, nullptr);
+    KL_UNROLL for (int i = 0; i < 8; i++) stream[i] = state[i];
+    masks[0] = state[8];
+    masks[1] = state[9];
+  }
+
+  // Tags of eight ciphertexts whose bytes behind `bytes` are zero.
   template <class G>
-  static KL_INLINE size_t openGroup(const GcmKey*, const RecordBatch*, size_t, __m128i, uint32_t*) { return 0; }
+  static KL_INLINE void groupTags(const GcmKey* key, const V* sealed, const uint32_t* bytes, const V* masks,
+                                  __m128i* tags) {
+    KL_UNROLL for (int half = 0; half < 2; half++) {
+      V lo[4], mid[4], hi[4];
+      __m128i lengths[4];
+      KL_UNROLL for (int i = 0; i < 4; i++) {
+        const uint32_t length = bytes[4 * half + i];
+        typename G::Product product = G::none();
+        G::multiply(&product, reverse(sealed[4 * half + i]), G::powersFrom(key, (length + 15) / 16 + 1));
+        lo[i] = product.lo;
+        mid[i] = product.mid;
+        hi[i] = product.hi;
+        lengths[i] = G::lengthBlock(0, length);
+      }
+      typename G::Product sum = {foldFour(lo), foldFour(mid), foldFour(hi)};
+      const V h = broadcast(G::powersFrom(key, 1));
+      const V halves = broadcast(G::powersFrom(key, 1) + G::kSumsAfterPowers);
+      const V x = gather(lengths);
+      sum.lo = exclusiveOr(sum.lo, clmul<0x00>(x, h));
+      sum.hi = exclusiveOr(sum.hi, clmul<0x11>(x, h));
+      sum.mid = exclusiveOr(sum.mid, clmul<0x00>(exclusiveOr(x, swapHalves(x)), halves));
+      const V y = reduceLanes(sum.lo, exclusiveOr(sum.mid, sum.lo, sum.hi), sum.hi);
+      scatter(exclusiveOr(reverse(y), masks[half]), tags + 4 * half);
+    }
+  }
+
+  template <class G>
+  static KL_INLINE void sealGroup(const GcmKey* key, const RecordBatch* batch, size_t first, __m128i prefix,
+                                  uint32_t* at) {
+    __m128i j0[8];
+    V sealed[8], masks[2];
+    uint32_t bytes[8];
+    KL_UNROLL for (int i = 0; i < 8; i++) {
+      j0[i] = G::counterOf(batch->nonces + (first + i) * kNonceBytes);
+      bytes[i] = batch->srcOffsets[first + i + 1] - batch->srcOffsets[first + i];
+    }
+    groupStream<G>(key, j0, sealed, masks);
+    KL_UNROLL for (int i = 0; i < 8; i++) {
+      const __mmask64 keep = maskOf(bytes[i]);
+      const V text = _mm512_maskz_loadu_epi8(keep, batch->src + batch->srcOffsets[first + i]);
+      sealed[i] = _mm512_maskz_mov_epi8(keep, exclusiveOr(text, sealed[i]));
+    }
+    __m128i tags[8];
+    groupTags<G>(key, sealed, bytes, masks, tags);
+    uint32_t where = *at;
+    KL_UNROLL for (int i = 0; i < 8; i++) {
+      batch->dstOffsets[first + i] = where;
+      uint8_t* dst = batch->dst + where;
+      block::store(dst, prefix);  // each store overwrites what the one before wrote too far
+      block::store(dst + batch->prefixBytes, j0[i]);
+      dst += batch->prefixBytes + kNonceBytes;
+      storePartial(dst, sealed[i], bytes[i]);
+      block::store(dst + bytes[i], tags[i]);
+      where += static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + kTagBytes) + bytes[i];
+    }
+    *at = where;
+  }
+
+  // Returns how many of the eight did not open. Nothing is stored of a record whose tag does not verify.
+  template <class G>
+  static KL_INLINE size_t openGroup(const GcmKey* key, const RecordBatch* batch, size_t first, __m128i prefix,
+                                    uint32_t* at) {
+    const uint32_t overhead = static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + kTagBytes);
+    const __mmask16 prefixMask = static_cast<__mmask16>((1u << batch->prefixBytes) - 1);
+    __m128i j0[8], found[8], tags[8];
+    V sealed[8], text[8], masks[2];
+    uint32_t bytes[8];
+    uint32_t foreign = 0;
+    KL_UNROLL for (int i = 0; i < 8; i++) {
+      const uint8_t* src = batch->src + batch->srcOffsets[first + i];
+      bytes[i] = batch->srcOffsets[first + i + 1] - batch->srcOffsets[first + i] - overhead;
+      const __mmask16 other = _mm_mask_cmpneq_epi8_mask(prefixMask, block::load(src), prefix);
+      foreign |= static_cast<uint32_t>(other != 0) << i;
+      j0[i] = G::counterOf(src + batch->prefixBytes);
+      sealed[i] = loadPartial(src + batch->prefixBytes + kNonceBytes, bytes[i]);
+      found[i] = block::load(src + batch->prefixBytes + kNonceBytes + bytes[i]);
+    }
+    groupStream<G>(key, j0, text, masks);
+    groupTags<G>(key, sealed, bytes, masks, tags);
+    size_t failed = 0;
+    uint32_t where = *at;
+    KL_UNROLL for (int i = 0; i < 8; i++) {
+      batch->dstOffsets[first + i] = where;
+      const bool authentic = block::equal(tags[i], found[i]);
+      const bool other = (foreign >> i & 1) != 0;
+      batch->status[first + i] = other ? kRecordOtherPrefix : authentic ? kRecordOpened : kRecordNotAuthentic;
+      if (authentic && !other) {
+        storePartial(batch->dst + where, exclusiveOr(text[i], sealed[i]), bytes[i]);
+        where += bytes[i];
+      } else {
+        failed++;
+      }
+    }
+    *at = where;
+    return failed;
+  }
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // AES-GCM (SP 800-38D) over any vector width: counters, tails, associated data, tags, framing. A kernel file brings the
-// instructions as a struct `I` (see gcm_avx512.cc) and includes this inside its own target region.
+// instructions as a struct `I` (see gcm_avx512.cc) and includes gcm_block.h before it and this behind it, all inside its
+// own target region.
 //
 // Eight vectors are in flight. Sealing hashes the batch before while it enciphers this one, from registers or from
 // scratch on the stack; opening hashes the batch it deciphers. Block i of the last n, the length block behind them,
@@ -14,135 +15,25 @@
 namespace keyladder {
 namespace {
 
-// More stack than the deepest function below uses (GCC's -fstack-usage: at most 1760 bytes); the native tests look for
-// traces of secrets behind every call.
-constexpr size_t kStackBytes = 2048;
+// More stack than the functions below use (GCC's -fstack-usage: 1216 bytes for one buffer, 2504 for a batch); the
+// native tests look for traces of secrets behind every call.
+constexpr size_t kOneStackBytes = 1536;
+constexpr size_t kBatchStackBytes = 3072;
 
 // Overwrites the stack below the caller, where a function that has just returned kept its spilled registers.
-template <class I>
+template <class I, size_t kBytes>
 KL_NOINLINE void wipeStack() {
-  alignas(64) uint8_t stack[kStackBytes];
-  KL_UNROLL for (size_t at = 0; at < kStackBytes; at += sizeof(typename I::V)) I::store(stack + at, I::zero());
+  alignas(64) uint8_t stack[kBytes];
+  KL_UNROLL for (size_t at = 0; at < kBytes; at += sizeof(typename I::V)) I::store(stack + at, I::zero());
   __asm__ volatile("" : : "r"(stack) : "memory");
 }
 
 // Secrets stay neither in registers nor on the stack below the entry.
-template <class I>
+template <class I, size_t kBytes>
 KL_INLINE void wipeTraces() {
-  wipeStack<I>();
+  wipeStack<I, kBytes>();
   I::clearRegisters();
 }
-
-// AES-NI: what every kernel does one block at a time. SSE4.1, AES, PCLMULQDQ.
-namespace block {
-
-KL_INLINE __m128i load(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-KL_INLINE void store(uint8_t* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
-KL_INLINE __m128i reverse(__m128i v) {
-  return _mm_shuffle_epi8(v, _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-}
-
-// `bytes` is at most 16.
-KL_INLINE __m128i loadPartial(const uint8_t* p, size_t bytes) {
-  alignas(16) uint8_t padded[16] = {0};
-  for (size_t i = 0; i < bytes; i++) padded[i] = p[i];
-  return load(padded);
-}
-
-KL_INLINE __m128i encipher(const GcmKey* key, __m128i v) {
-  v = _mm_xor_si128(v, load(key->roundKeys[0]));
-  for (uint32_t r = 1; r < key->rounds; r++) v = _mm_aesenc_si128(v, load(key->roundKeys[r]));
-  return _mm_aesenclast_si128(v, load(key->roundKeys[key->rounds]));
-}
-
-// x^127 + x^126 + x^121, the upper half of the reduction polynomial in reversed order.
-KL_INLINE __m128i polynomial() { return _mm_set_epi64x(static_cast<long long>(0xC200000000000000ULL), 0); }
-
-// (hi * 2^128 + lo) / x^128 modulo the polynomial.
-KL_INLINE __m128i reduce(__m128i lo, __m128i mid, __m128i hi) {
-  lo = _mm_xor_si128(lo, _mm_slli_si128(mid, 8));
-  hi = _mm_xor_si128(hi, _mm_srli_si128(mid, 8));
-  const __m128i p = polynomial();
-  __m128i t = _mm_xor_si128(_mm_shuffle_epi32(lo, 0x4E), _mm_clmulepi64_si128(lo, p, 0x10));
-  t = _mm_xor_si128(_mm_shuffle_epi32(t, 0x4E), _mm_clmulepi64_si128(t, p, 0x10));
-  return _mm_xor_si128(hi, t);
-}
-
-// H times x, from the block E(0) in reversed order.
-KL_INLINE __m128i timesX(__m128i h) {
-  const __m128i carry = _mm_shuffle_epi32(_mm_srai_epi32(h, 31), 0xFF);  // all ones where bit 127 is set
-  const __m128i shifted = _mm_or_si128(_mm_slli_epi64(h, 1), _mm_slli_si128(_mm_srli_epi64(h, 63), 8));
-  const __m128i p = _mm_set_epi64x(static_cast<long long>(0xC200000000000000ULL), 1);
-  return _mm_xor_si128(shifted, _mm_and_si128(carry, p));
-}
-
-KL_INLINE __m128i equalMask(__m128i a, __m128i b) { return _mm_cmpeq_epi8(a, b); }
-// Constant time: the verdict leaves as one bit.
-KL_INLINE bool equal(__m128i a, __m128i b) { return _mm_movemask_epi8(equalMask(a, b)) == 0xFFFF; }
-
-template <int kRcon>
-KL_INLINE __m128i nextKey(__m128i previous, __m128i source, int kWord) {
-  __m128i t = _mm_aeskeygenassist_si128(source, kRcon);
-  t = kWord == 3 ? _mm_shuffle_epi32(t, 0xFF) : _mm_shuffle_epi32(t, 0xAA);
-  previous = _mm_xor_si128(previous, _mm_slli_si128(previous, 4));
-  previous = _mm_xor_si128(previous, _mm_slli_si128(previous, 8));
-  return _mm_xor_si128(previous, t);
-}
-
-KL_INLINE void expand128(GcmKey* key, const uint8_t* bytes) {
-  __m128i k = load(bytes);
-  store(key->roundKeys[0], k);
-#define KL_ROUND(r, rcon) k = nextKey<rcon>(k, k, 3), store(key->roundKeys[r], k)
-  KL_ROUND(1, 0x01); KL_ROUND(2, 0x02); KL_ROUND(3, 0x04); KL_ROUND(4, 0x08); KL_ROUND(5, 0x10);
-  KL_ROUND(6, 0x20); KL_ROUND(7, 0x40); KL_ROUND(8, 0x80); KL_ROUND(9, 0x1B); KL_ROUND(10, 0x36);
-#undef KL_ROUND
-}
-
-// FIPS 197 5.2 for six words a step: words 6i to 6i+5 from the six before.
-template <int kRcon>
-KL_INLINE void next192(__m128i* low, __m128i* high) {
-  const __m128i t = _mm_shuffle_epi32(_mm_aeskeygenassist_si128(*high, kRcon), 0x55);
-  __m128i l = *low;
-  l = _mm_xor_si128(l, _mm_slli_si128(l, 4));
-  l = _mm_xor_si128(l, _mm_slli_si128(l, 8));
-  l = _mm_xor_si128(l, t);
-  const __m128i h = _mm_xor_si128(*high, _mm_slli_si128(*high, 4));
-  *high = _mm_xor_si128(h, _mm_shuffle_epi32(l, 0xFF));
-  *low = l;
-}
-
-KL_INLINE void expand192(GcmKey* key, const uint8_t* bytes) {
-  uint8_t* out = key->roundKeys[0];
-  __m128i low = load(bytes);
-  __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 16));
-  store(out, low);
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 16), high);
-#define KL_STEP(i, rcon)                    \
-  next192<rcon>(&low, &high);               \
-  store(out + 24 * (i), low);               \
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 24 * (i) + 16), high)
-  KL_STEP(1, 0x01); KL_STEP(2, 0x02); KL_STEP(3, 0x04); KL_STEP(4, 0x08);
-  KL_STEP(5, 0x10); KL_STEP(6, 0x20); KL_STEP(7, 0x40);
-#undef KL_STEP
-  next192<0x80>(&low, &high);
-  store(out + 24 * 8, low);
-}
-
-KL_INLINE void expand256(GcmKey* key, const uint8_t* bytes) {
-  __m128i a = load(bytes);
-  __m128i b = load(bytes + 16);
-  store(key->roundKeys[0], a);
-  store(key->roundKeys[1], b);
-#define KL_PAIR(r, rcon)                                     \
-  a = nextKey<rcon>(a, b, 3), store(key->roundKeys[r], a);   \
-  b = nextKey<0>(b, a, 2), store(key->roundKeys[(r) + 1], b)
-  KL_PAIR(2, 0x01); KL_PAIR(4, 0x02); KL_PAIR(6, 0x04); KL_PAIR(8, 0x08); KL_PAIR(10, 0x10); KL_PAIR(12, 0x20);
-#undef KL_PAIR
-  a = nextKey<0x40>(a, b, 3);
-  store(key->roundKeys[14], a);
-}
-
-}  // namespace block
 
 template <class I>
 struct Gcm {
@@ -429,10 +320,20 @@ struct Gcm {
   static constexpr size_t kFarBytes = 1024;      // how far ahead
   static constexpr size_t kNearBytes = 2 << 20;  // texts up to this stay in the caches
 
+  // How many texts have the masks of their tags, E(J0), computed in one go.
+  static constexpr size_t kTexts = 8;
+
+  static KL_INLINE void tagMasks(const GcmKey* key, const __m128i (&j0)[kTexts], __m128i (&masks)[kTexts]) {
+    V state[kTexts / kLanes];
+    KL_UNROLL for (size_t i = 0; i < kTexts / kLanes; i++) state[i] = I::gather(j0 + i * kLanes);
+    encipher<kTexts / kLanes, 0>(key, state, nullptr, nullptr, nullptr);
+    KL_UNROLL for (size_t i = 0; i < kTexts / kLanes; i++) I::scatter(state[i], masks + i * kLanes);
+  }
+
+  // The tag of a text: `mask` is E(J0), `y` the hash of its associated data.
   template <bool kSeal>
-  static KL_INLINE __m128i tagOf(const GcmKey* key, __m128i j0, __m128i y, uint64_t aadBytes, const uint8_t* src,
-                                 size_t bytes, uint8_t* dst) {
-    const __m128i mask = block::encipher(key, j0);
+  static KL_INLINE __m128i tagOf(const GcmKey* key, __m128i j0, __m128i mask, __m128i y, uint64_t aadBytes,
+                                 const uint8_t* src, size_t bytes, uint8_t* dst) {
     const Counter counter = countersAfter(j0);
     const __m128i lengths = lengthBlock(aadBytes, bytes);
     y = bytes > kNearBytes ? crypt<kSeal, true>(key, counter, y, src, bytes, dst, lengths)
@@ -518,10 +419,10 @@ struct Gcm {
   }
 
   // Seals one frame behind its prefix.
-  static KL_INLINE void sealFrame(const GcmKey* key, const FrameKind& kind, uint32_t sequence, const uint8_t* src,
-                                  uint8_t* dst) {
-    const __m128i tag = tagOf<true>(key, counterOfSequence(sequence), frameHash(kind, sequence), kind.aadBytes, src,
-                                    kind.bytes, dst);
+  static KL_INLINE void sealFrame(const GcmKey* key, const FrameKind& kind, uint32_t sequence, __m128i mask,
+                                  const uint8_t* src, uint8_t* dst) {
+    const __m128i tag = tagOf<true>(key, counterOfSequence(sequence), mask, frameHash(kind, sequence), kind.aadBytes,
+                                    src, kind.bytes, dst);
     block::store(dst + kind.bytes, tag);
   }
 
@@ -530,11 +431,17 @@ struct Gcm {
     uint8_t* dst = batch->dst;
     uint32_t sequence = batch->firstSequence;
     const FrameKind regular = frameKind(key, batch, false);
+    __m128i masks[kTexts];
     for (uint32_t i = 0; i < batch->regularFrames; i++, sequence++) {
+      if (i % kTexts == 0) {
+        __m128i j0[kTexts];
+        KL_UNROLL for (size_t j = 0; j < kTexts; j++) j0[j] = counterOfSequence(sequence + static_cast<uint32_t>(j));
+        tagMasks(key, j0, masks);
+      }
       storeWord(dst, sequence);
       block::store(dst + 4, _mm_setzero_si128());
       storeWord(dst + 12, sequence);
-      sealFrame(key, regular, sequence, src, dst + kRegularPrefixBytes);
+      sealFrame(key, regular, sequence, masks[i % kTexts], src, dst + kRegularPrefixBytes);
       src += batch->frameBytes;
       dst += kRegularPrefixBytes + batch->frameBytes + kTagBytes;
     }
@@ -546,15 +453,15 @@ struct Gcm {
     storeWord(dst + 12, 0);
     storeWord(dst + 16, sequence);
     storeWord(dst + 20, static_cast<uint32_t>(batch->finalBytes));
-    sealFrame(key, last, sequence, src, dst + kFinalPrefixBytes);
+    const __m128i mask = block::encipher(key, counterOfSequence(sequence));
+    sealFrame(key, last, sequence, mask, src, dst + kFinalPrefixBytes);
   }
 
-  // The nonce and the tag are loaded before anything is stored: dst may lie in the memory of src.
-  static KL_INLINE bool openFrame(const GcmKey* key, const FrameKind& kind, uint32_t sequence, const uint8_t* nonce,
-                                  const uint8_t* src, uint8_t* dst) {
-    const __m128i j0 = counterOf(nonce);
+  // The tag is loaded before anything is stored: dst may lie in the memory of src.
+  static KL_INLINE bool openFrame(const GcmKey* key, const FrameKind& kind, uint32_t sequence, __m128i j0,
+                                  __m128i mask, const uint8_t* src, uint8_t* dst) {
     const __m128i found = block::load(src + kind.bytes);
-    const __m128i tag = tagOf<false>(key, j0, frameHash(kind, sequence), kind.aadBytes, src, kind.bytes, dst);
+    const __m128i tag = tagOf<false>(key, j0, mask, frameHash(kind, sequence), kind.aadBytes, src, kind.bytes, dst);
     return block::equal(tag, found);
   }
 
@@ -563,18 +470,27 @@ struct Gcm {
     uint8_t* dst = batch->dst;
     uint32_t sequence = batch->firstSequence;
     const FrameKind regular = frameKind(key, batch, false);
+    const size_t wireBytes = kRegularPrefixBytes + batch->frameBytes + kTagBytes;
+    __m128i j0[kTexts];
+    __m128i masks[kTexts];
     bool opened = true;
     for (uint32_t i = 0; i < batch->regularFrames && opened; i++, sequence++) {
+      if (i % kTexts == 0) {  // the nonces come from the wire, before any plaintext may lie over them
+        const size_t left = batch->regularFrames - i;
+        for (size_t j = 0; j < kTexts; j++) j0[j] = counterOf(src + 4 + (j < left ? j : 0) * wireBytes);
+        tagMasks(key, j0, masks);
+      }
       uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
-      opened = openFrame(key, regular, sequence, src + 4, src + kRegularPrefixBytes, out);
+      opened = openFrame(key, regular, sequence, j0[i % kTexts], masks[i % kTexts], src + kRegularPrefixBytes, out);
       if (opened && out != dst) __builtin_memcpy(dst, out, batch->frameBytes);
-      src += kRegularPrefixBytes + batch->frameBytes + kTagBytes;
+      src += wireBytes;
       dst += batch->frameBytes;
     }
     if (opened && batch->hasFinal) {
       const FrameKind last = frameKind(key, batch, true);
       uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
-      opened = openFrame(key, last, sequence, src + 8, src + kFinalPrefixBytes, out);
+      const __m128i first = counterOf(src + 8);
+      opened = openFrame(key, last, sequence, first, block::encipher(key, first), src + kFinalPrefixBytes, out);
       if (opened && out != dst) __builtin_memcpy(dst, out, batch->finalBytes);
     }
     if (!opened) {
@@ -594,61 +510,58 @@ struct Gcm {
     return absorb(key, _mm_setzero_si128(), batch->aad + from, *aadBytes);
   }
 
-  static KL_INLINE void sealRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix,
-                                   uint8_t* dst) {
-    const uint8_t* nonce = batch->nonces + i * kNonceBytes;
-    const uint8_t* src = batch->src + batch->srcOffsets[i];
-    const size_t bytes = batch->srcOffsets[i + 1] - batch->srcOffsets[i];
-    block::store(dst, prefix);  // what it writes too far, the nonce and what follows write over
-    dst += batch->prefixBytes;
-    const __m128i j0 = counterOf(nonce);
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), j0);
-    const int word = _mm_extract_epi32(j0, 2);
-    __builtin_memcpy(dst + 8, &word, sizeof word);
-    dst += kNonceBytes;
+  static KL_INLINE size_t recordBytes(const RecordBatch* batch, size_t i) {
+    return batch->srcOffsets[i + 1] - batch->srcOffsets[i];
+  }
+
+  static KL_INLINE void sealRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix, __m128i j0,
+                                   __m128i mask, uint8_t* dst) {
+    const size_t bytes = recordBytes(batch, i);
+    block::store(dst, prefix);  // each store overwrites what the one before wrote too far
+    block::store(dst + batch->prefixBytes, j0);
+    dst += batch->prefixBytes + kNonceBytes;
     size_t aadBytes;
     const __m128i y = recordAad(key, batch, i, &aadBytes);
-    block::store(dst + bytes, tagOf<true>(key, j0, y, aadBytes, src, bytes, dst));
+    block::store(dst + bytes, tagOf<true>(key, j0, mask, y, aadBytes, batch->src + batch->srcOffsets[i], bytes, dst));
   }
 
   static KL_NOINLINE void sealRecords(const GcmKey* key, const RecordBatch* batch) {
     const __m128i prefix = block::loadPartial(batch->prefix, batch->prefixBytes);
     const uint32_t overhead = static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + kTagBytes);
     uint32_t at = 0;
-    size_t i = 0;
-    while (i < batch->count) {
-      if (I::kGroups && batch->aad == nullptr && i + 8 <= batch->count && groupFits(batch, i, 0)) {
-        sealGroup(key, batch, i, prefix, &at);
-        i += 8;
+    for (size_t first = 0; first < batch->count; first += kTexts) {
+      const size_t now = batch->count - first < kTexts ? batch->count - first : kTexts;
+      if (I::kGroups && now == kTexts && groupFits(batch, first, 0)) {
+        I::template sealGroup<Gcm>(key, batch, first, prefix, &at);
         continue;
       }
-      batch->dstOffsets[i] = at;
-      sealRecord(key, batch, i, prefix, batch->dst + at);
-      at += batch->srcOffsets[i + 1] - batch->srcOffsets[i] + overhead;
-      i++;
+      __m128i j0[kTexts];
+      __m128i masks[kTexts];
+      for (size_t i = 0; i < kTexts; i++) j0[i] = counterOf(batch->nonces + (first + (i < now ? i : 0)) * kNonceBytes);
+      tagMasks(key, j0, masks);
+      for (size_t i = 0; i < now; i++) {
+        batch->dstOffsets[first + i] = at;
+        sealRecord(key, batch, first + i, prefix, j0[i], masks[i], batch->dst + at);
+        at += static_cast<uint32_t>(recordBytes(batch, first + i)) + overhead;
+      }
     }
     batch->dstOffsets[batch->count] = at;
   }
 
-  static KL_INLINE bool samePrefix(__m128i prefix, const uint8_t* record, size_t prefixBytes) {
-    return block::equal(prefix, block::loadPartial(record, prefixBytes));
-  }
-
+  // `mask` and `j0` are those of the record where it is long enough to have a nonce.
   static KL_INLINE RecordStatus openRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix,
-                                           uint8_t* dst) {
+                                           __m128i j0, __m128i mask, uint8_t* dst) {
+    const size_t overhead = batch->prefixBytes + kNonceBytes + kTagBytes;
+    if (recordBytes(batch, i) < overhead) return kRecordTooShort;
     const uint8_t* src = batch->src + batch->srcOffsets[i];
-    const size_t sealedBytes = batch->srcOffsets[i + 1] - batch->srcOffsets[i];
-    if (sealedBytes < batch->prefixBytes + kNonceBytes + kTagBytes) return kRecordTooShort;
-    if (!samePrefix(prefix, src, batch->prefixBytes)) return kRecordOtherPrefix;
-    src += batch->prefixBytes;
-    const size_t bytes = sealedBytes - batch->prefixBytes - kNonceBytes - kTagBytes;
-    const __m128i j0 = counterOf(src);
-    src += kNonceBytes;
+    if (!block::equal(prefix, block::loadPartial(src, batch->prefixBytes))) return kRecordOtherPrefix;
+    src += batch->prefixBytes + kNonceBytes;
+    const size_t bytes = recordBytes(batch, i) - overhead;
     const __m128i found = block::load(src + bytes);
     size_t aadBytes;
     const __m128i y = recordAad(key, batch, i, &aadBytes);
     uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
-    const __m128i tag = tagOf<false>(key, j0, y, aadBytes, src, bytes, out);
+    const __m128i tag = tagOf<false>(key, j0, mask, y, aadBytes, src, bytes, out);
     if (!block::equal(tag, found)) {
       __builtin_memset(out, 0, bytes);
       return kRecordNotAuthentic;
@@ -662,41 +575,40 @@ struct Gcm {
     const uint32_t overhead = static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + kTagBytes);
     uint32_t at = 0;
     size_t failed = 0;
-    size_t i = 0;
-    while (i < batch->count) {
-      if (I::kGroups && batch->aad == nullptr && batch->scratch == nullptr && i + 8 <= batch->count &&
-          groupFits(batch, i, overhead)) {
-        failed += openGroup(key, batch, i, prefix, &at);
-        i += 8;
+    for (size_t first = 0; first < batch->count; first += kTexts) {
+      const size_t now = batch->count - first < kTexts ? batch->count - first : kTexts;
+      if (I::kGroups && now == kTexts && groupFits(batch, first, overhead)) {
+        failed += I::template openGroup<Gcm>(key, batch, first, prefix, &at);
         continue;
       }
-      batch->dstOffsets[i] = at;
-      const RecordStatus status = openRecord(key, batch, i, prefix, batch->dst + at);
-      batch->status[i] = status;
-      if (status == kRecordOpened) at += batch->srcOffsets[i + 1] - batch->srcOffsets[i] - overhead;
-      else failed++;
-      i++;
+      __m128i j0[kTexts];
+      __m128i masks[kTexts];
+      for (size_t i = 0; i < kTexts; i++) {
+        const bool nonce = i < now && recordBytes(batch, first + i) >= overhead;
+        const uint8_t* record = batch->src + batch->srcOffsets[first + (nonce ? i : 0)];
+        j0[i] = nonce ? counterOf(record + batch->prefixBytes) : _mm_setzero_si128();
+      }
+      tagMasks(key, j0, masks);
+      for (size_t i = 0; i < now; i++) {
+        batch->dstOffsets[first + i] = at;
+        const RecordStatus status = openRecord(key, batch, first + i, prefix, j0[i], masks[i], batch->dst + at);
+        batch->status[first + i] = status;
+        if (status == kRecordOpened) at += static_cast<uint32_t>(recordBytes(batch, first + i)) - overhead;
+        else failed++;
+      }
     }
     batch->dstOffsets[batch->count] = at;
     return failed;
   }
 
-  // Eight records of at most 64 bytes each, side by side.
+  // Eight records without associated data, of at most 64 bytes each: a kernel may take them side by side.
   static KL_INLINE bool groupFits(const RecordBatch* batch, size_t first, uint32_t overhead) {
-    bool fits = true;
-    for (size_t i = first; i < first + 8; i++) {
+    bool fits = batch->aad == nullptr;
+    for (size_t i = first; i < first + kTexts; i++) {
       const uint32_t bytes = batch->srcOffsets[i + 1] - batch->srcOffsets[i];
       fits &= bytes - overhead <= 64;  // shorter than the overhead: wraps, and does not fit
     }
     return fits;
-  }
-  static KL_INLINE void sealGroup(const GcmKey* key, const RecordBatch* batch, size_t first, __m128i prefix,
-                                  uint32_t* at) {
-    I::template sealGroup<Gcm>(key, batch, first, prefix, at);
-  }
-  static KL_INLINE size_t openGroup(const GcmKey* key, const RecordBatch* batch, size_t first, __m128i prefix,
-                                    uint32_t* at) {
-    return I::template openGroup<Gcm>(key, batch, first, prefix, at);
   }
 
   // --- one buffer
@@ -705,7 +617,7 @@ struct Gcm {
                                   size_t aadBytes, const uint8_t* src, size_t bytes, uint8_t* dst, uint8_t* tag) {
     const __m128i j0 = firstCounter(key, nonce, nonceBytes);
     const __m128i y = absorb(key, _mm_setzero_si128(), aad, aadBytes);
-    block::store(tag, tagOf<true>(key, j0, y, aadBytes, src, bytes, dst));
+    block::store(tag, tagOf<true>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, dst));
   }
 
   static KL_NOINLINE bool openOne(const GcmKey* key, const uint8_t* nonce, size_t nonceBytes, const uint8_t* aad,
@@ -715,7 +627,7 @@ struct Gcm {
     const __m128i j0 = firstCounter(key, nonce, nonceBytes);
     const __m128i y = absorb(key, _mm_setzero_si128(), aad, aadBytes);
     uint8_t* out = scratch == nullptr ? dst : scratch;
-    const __m128i computed = tagOf<false>(key, j0, y, aadBytes, src, bytes, out);
+    const __m128i computed = tagOf<false>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, out);
     const bool opened = block::equal(computed, found);
     if (!opened) __builtin_memset(dst, 0, bytes);
     else if (out != dst) __builtin_memcpy(dst, out, bytes);
@@ -731,45 +643,45 @@ struct Gcm {
 
   static void expandEntry(GcmKey* key, const uint8_t* bytes, size_t keyBytes) {
     expandOut(key, bytes, keyBytes);
-    wipeTraces<I>();
+    wipeTraces<I, kOneStackBytes>();
   }
   static void blockEntry(const GcmKey* key, const uint8_t src[16], uint8_t dst[16]) {
     blockOut(key, src, dst);
-    wipeTraces<I>();
+    wipeTraces<I, kOneStackBytes>();
   }
   static void sealEntry(const GcmKey* key, const uint8_t* nonce, size_t nonceBytes, const uint8_t* aad,
                         size_t aadBytes, const uint8_t* src, size_t bytes, uint8_t* dst, uint8_t* tag) {
     sealOne(key, nonce, nonceBytes, aad, aadBytes, src, bytes, dst, tag);
-    wipeTraces<I>();
+    wipeTraces<I, kOneStackBytes>();
   }
   static bool openEntry(const GcmKey* key, const uint8_t* nonce, size_t nonceBytes, const uint8_t* aad,
                         size_t aadBytes, const uint8_t* src, size_t bytes, const uint8_t* tag, uint8_t* dst,
                         uint8_t* scratch) {
     const bool opened = openOne(key, nonce, nonceBytes, aad, aadBytes, src, bytes, tag, dst, scratch);
-    wipeTraces<I>();
+    wipeTraces<I, kOneStackBytes>();
     return opened;
   }
   static void sealFramesEntry(const GcmKey* key, const FrameBatch* batch) {
     sealFrames(key, batch);
-    wipeTraces<I>();
+    wipeTraces<I, kBatchStackBytes>();
   }
   static bool openFramesEntry(const GcmKey* key, const FrameBatch* batch) {
     const bool opened = openFrames(key, batch);
-    wipeTraces<I>();
+    wipeTraces<I, kBatchStackBytes>();
     return opened;
   }
   static void sealRecordsEntry(const GcmKey* key, const RecordBatch* batch) {
     sealRecords(key, batch);
-    wipeTraces<I>();
+    wipeTraces<I, kBatchStackBytes>();
   }
   static size_t openRecordsEntry(const GcmKey* key, const RecordBatch* batch) {
     const size_t failed = openRecords(key, batch);
-    wipeTraces<I>();
+    wipeTraces<I, kBatchStackBytes>();
     return failed;
   }
   static void ctrEntry(const GcmKey* key, const uint8_t nonce[12], const uint8_t* src, size_t bytes, uint8_t* dst) {
     ctrOnly(key, nonce, src, bytes, dst);
-    wipeTraces<I>();
+    wipeTraces<I, kOneStackBytes>();
   }
 
   static constexpr Kernel kernel(const char* name) {
