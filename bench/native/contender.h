@@ -40,6 +40,7 @@ struct Work {
   std::vector<uint8_t> opened;
   std::vector<uint32_t> plainOffsets;
   std::vector<uint32_t> wireOffsets;
+  std::vector<uint32_t> writtenOffsets;
   std::vector<uint8_t> status;
 };
 

@@ -24,7 +24,7 @@ class Kernel final : public Contender {
         return;
       }
       case Kind::kRecords: {
-        const keyladder::RecordBatch batch = recordsOf(work, work.plain, work.plainOffsets, work.wire, work.wireOffsets);
+        const keyladder::RecordBatch batch = recordsOf(work, work.plain, work.plainOffsets, work.wire);
         kernel_.sealRecords(&key_, &batch);
         return;
       }
@@ -41,8 +41,7 @@ class Kernel final : public Contender {
         return kernel_.openFrames(&key_, &batch);
       }
       case Kind::kRecords: {
-        const keyladder::RecordBatch batch =
-            recordsOf(work, work.wire, work.wireOffsets, work.opened, work.plainOffsets);
+        const keyladder::RecordBatch batch = recordsOf(work, work.wire, work.wireOffsets, work.opened);
         return kernel_.openRecords(&key_, &batch) == 0;
       }
     }
@@ -68,8 +67,7 @@ class Kernel final : public Contender {
   }
 
   static keyladder::RecordBatch recordsOf(Work& work, const std::vector<uint8_t>& src,
-                                          const std::vector<uint32_t>& srcOffsets, std::vector<uint8_t>& dst,
-                                          std::vector<uint32_t>& dstOffsets) {
+                                          const std::vector<uint32_t>& srcOffsets, std::vector<uint8_t>& dst) {
     keyladder::RecordBatch batch = {};
     batch.count = work.count;
     batch.prefix = work.prefix.data();
@@ -78,7 +76,7 @@ class Kernel final : public Contender {
     batch.src = src.data();
     batch.srcOffsets = srcOffsets.data();
     batch.dst = dst.data();
-    batch.dstOffsets = dstOffsets.data();
+    batch.dstOffsets = work.writtenOffsets.data();
     batch.status = work.status.data();
     return batch;
   }

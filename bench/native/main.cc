@@ -65,6 +65,7 @@ Work workOf(const Case& which) {
   work.wire.assign(which.count * (which.itemBytes + overhead), 0);
   work.opened.assign(work.plain.size(), 0);
   work.status.assign(which.count, 0);
+  work.writtenOffsets.assign(which.count + 1, 0);
   for (size_t i = 0; i <= which.count; i++) {
     work.plainOffsets.push_back(static_cast<uint32_t>(i * which.itemBytes));
     work.wireOffsets.push_back(static_cast<uint32_t>(i * (which.itemBytes + overhead)));
