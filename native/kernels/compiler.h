@@ -6,6 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(_MSC_VER) && !defined(__clang__)
+#define KL_NOINLINE __declspec(noinline)
+#else
+#define KL_NOINLINE __attribute__((noinline))
+#endif
+
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define KEYLADDER_X86_KERNELS 1
 #include <immintrin.h>
@@ -16,7 +22,6 @@
 #endif
 
 #define KL_INLINE inline __attribute__((always_inline))
-#define KL_NOINLINE __attribute__((noinline))
 #if defined(__clang__)
 #define KL_UNROLL _Pragma("unroll")
 #else
