@@ -49,6 +49,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "@clack/prompts": "cli",
   pkcs11js: "hsm",
   piscina: "pool",
+  "node-gyp-build": "engine",
 };
 
 /** Files over the bound, each with its reason. */

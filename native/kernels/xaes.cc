@@ -2,18 +2,11 @@
 
 #include <cstring>
 
+#include "wipe.h"
+
 namespace keyladder {
 
 namespace {
-
-void wipe(void* memory, size_t bytes) {
-#if defined(__GNUC__)
-  std::memset(memory, 0, bytes);
-  __asm__ volatile("" : : "r"(memory) : "memory");
-#else
-  for (volatile uint8_t* p = static_cast<uint8_t*>(memory); bytes > 0; bytes--) *p++ = 0;
-#endif
-}
 
 // Times x in GF(2^128), most significant bit first (SP 800-38B 6.1). Constant time.
 void timesX(uint8_t block[16]) {

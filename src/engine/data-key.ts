@@ -1,11 +1,14 @@
 /** The plaintext of a data key (DEK), counted: several users may share one, the last to let go wipes it. */
 
-import { copyOf, wipe } from "../bytes.js";
+import { wipe } from "../bytes.js";
 import { InputError } from "../errors.js";
-import { SecretBytes } from "./secret-bytes.js";
+import type { KeyHandle } from "./addon.js";
+import { SecretBytes, secretHandle } from "./secret-bytes.js";
 
 /** Lends the raw bytes of a data key to `fn`, which must not keep them. Only engines and keyrings of ours call this. */
 export let useDataKey: <T>(dataKey: DataKey, fn: (bytes: Uint8Array) => T) => T;
+/** Its handle in the addon's memory; undefined where it is held in JavaScript. Lent: its owner disposes it. */
+export let dataKeyHandle: (dataKey: DataKey) => KeyHandle | undefined;
 /** A further owner of the same bytes: each disposes its own. */
 export let shareDataKey: (dataKey: DataKey) => DataKey;
 
@@ -19,6 +22,7 @@ export class DataKey implements Disposable {
 
   static {
     useDataKey = (dataKey, fn) => dataKey.#live().secret.use(fn);
+    dataKeyHandle = (dataKey) => secretHandle(dataKey.#live().secret);
     shareDataKey = (dataKey) => {
       const shared = dataKey.#live();
       shared.owners++;
@@ -39,7 +43,7 @@ export class DataKey implements Disposable {
     if (key.length !== 16 && key.length !== 24 && key.length !== 32) {
       throw new InputError("ERR_INPUT", `"key" expected 16, 24 or 32 bytes, got ${key.length}`);
     }
-    const secret = SecretBytes.own(copyOf(key));
+    const secret = SecretBytes.copy(key);
     wipe(key);
     return new DataKey({ secret, owners: 1 });
   }
