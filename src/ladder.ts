@@ -72,6 +72,8 @@ export interface RecordsOptions {
   readonly context?: EncryptionContext;
   /** How many records one key of the keyset may seal, over all processes: at most 2^32. Default 2^31. */
   readonly maxRecords?: number;
+  /** Make the keyset where there is none. Default true. */
+  readonly create?: boolean;
   /** Of a keyset that is made now. Default "aes-256-gcm". "xaes-256-gcm" costs more a record, and has no such limit. */
   readonly cipher?: RecordCipher;
 }
@@ -230,7 +232,7 @@ class OpenLadder implements Ladder {
   records(given: RecordsOptions): Promise<Records> {
     return this.#work.run(async () => {
       const { kms, keyrings, tenant, engine } = this.#parts;
-      const { key, keyset, maxRecords, algorithm, context } = readRecordsOptions(given);
+      const { key, keyset, maxRecords, algorithm, context, create } = readRecordsOptions(given);
       const records = await KeptRecords.open({
         home: kms.keyset(key, tenant, keyset, context),
         keyring: keyrings.ladderKeyring(kms, tenant, key),
@@ -238,6 +240,7 @@ class OpenLadder implements Ladder {
         engine,
         algorithm,
         maxRecords,
+        create,
       });
       for (const other of this.#records) if (other.closed) this.#records.delete(other);
       this.#records.add(records);
@@ -301,14 +304,15 @@ class OpenLadder implements Ladder {
   }
 }
 
-const RECORDS_OPTIONS = ["key", "keyset", "context", "maxRecords", "cipher"];
+const RECORDS_OPTIONS = ["key", "keyset", "context", "maxRecords", "create", "cipher"];
 
 /** @throws InputError ERR_INPUT */
 function readRecordsOptions(given: RecordsOptions) {
   if (typeof given !== "object" || given === null) throw new InputError("ERR_INPUT", "expected an options object");
   const unknown = Object.keys(given).find((name) => !RECORDS_OPTIONS.includes(name));
   if (unknown !== undefined) throw new InputError("ERR_INPUT", `unknown option "${unknown}"`);
-  const { cipher = "aes-256-gcm" } = given;
+  const { cipher = "aes-256-gcm", create = true } = given;
+  if (typeof create !== "boolean") throw new InputError("ERR_INPUT", '"create" expected true or false');
   if (cipher !== "aes-256-gcm" && cipher !== "xaes-256-gcm") {
     throw new InputError("ERR_INPUT", '"cipher" expected "aes-256-gcm" or "xaes-256-gcm"');
   }
@@ -318,6 +322,7 @@ function readRecordsOptions(given: RecordsOptions) {
     context: readContext(given.context),
     maxRecords: checkMaxRecords(given.maxRecords, DEFAULT_MAX_RECORDS),
     algorithm: algorithmOf(cipher),
+    create,
   };
 }
 

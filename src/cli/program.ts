@@ -12,6 +12,7 @@ import { registerExplain } from "./explain.js";
 import { registerInit } from "./init.js";
 import { registerInspect } from "./inspect.js";
 import { registerKey } from "./key.js";
+import { registerRecords } from "./records.js";
 import { registerReencrypt } from "./reencrypt.js";
 import { globalFlags, type Session } from "./session.js";
 import { registerStatus } from "./status.js";
@@ -51,6 +52,7 @@ export function buildProgram(session: Session): Command {
   registerDecrypt(program, session);
   registerInspect(program, session);
   registerReencrypt(program, session);
+  registerRecords(program, session);
   registerExplain(program, session);
   registerCompletion(program, session);
   program.addHelpText(

@@ -1,7 +1,7 @@
 /** An open keyset behind `Records`: its keys, how many records it may seal, and, where it has a home, news from there. */
 
 import { type Bytes, compareBytes, wipe } from "../bytes.js";
-import { InputError, KeyladderError, StoreError } from "../errors.js";
+import { InputError, KeyladderError, KeyNotFoundError, StoreError } from "../errors.js";
 import type { Keyring } from "../keyring/port.js";
 import type { TinkAlgorithm } from "../message/tink.js";
 import { type KeysetSealing, openKeyset, sealKeyset, withNewPrimary } from "./keyset.js";
@@ -72,6 +72,8 @@ export interface KeptKeysetOptions extends KeysetSealing<Keyring> {
   readonly algorithm: TinkAlgorithm;
   /** How many records one key may seal, over all processes. */
   readonly maxRecords: number;
+  /** Make it where there is none. */
+  readonly create: boolean;
 }
 
 /** While in use, the store is asked for news about so often: another process rotated, or the key was suspended. */
@@ -114,6 +116,9 @@ export class KeptOpenKeyset implements OpenKeyset {
         await opened.#authorise();
         await opened.#quota.prepare();
         return opened;
+      }
+      if (!options.create) {
+        throw new KeyNotFoundError("ERR_KEY_NOT_FOUND", `no keyset "${home.name}"`, { keyset: home.name });
       }
       await addPrimary(options, undefined);
     }

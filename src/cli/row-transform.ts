@@ -1,0 +1,346 @@
+/** Rows through a seal or an opening of one field, thousands in a call, every other byte as it was. */
+
+import { Buffer } from "node:buffer";
+import { type Arena, errors, type KeyladderError } from "../index.js";
+import { base64Bytes, readBase64, writeBase64 } from "./row-base64.js";
+import type { Found, RowFormat } from "./row-format.js";
+import type { ByteTransform } from "./streams.js";
+
+/** What marks a sealed field. */
+export const MARK = "klr1:";
+const MARK_BYTES = Buffer.from(MARK);
+const ROWS_PER_CALL = 8192;
+/** One row; what is longer is no row. */
+const MAX_ROW_BYTES = 256 * 1024 * 1024;
+/** Formats may read, and write, a byte behind the end. */
+const SPARE_BYTES = 16;
+
+/** What becomes of the values of a call; those that failed are left empty, with the reason by index. */
+export interface Outcome {
+  readonly values: Arena;
+  readonly failed: ReadonlyMap<number, KeyladderError>;
+}
+
+export interface RowWork {
+  readonly direction: "seal" | "open";
+  readonly format: RowFormat;
+  /** Stands before a row's id in the associated data; undefined: none is given. */
+  readonly bindTo: Uint8Array | undefined;
+  /** Sealed fields begin with `MARK`. */
+  readonly marked: boolean;
+  process(values: Arena, aad: Arena | undefined): Promise<Outcome>;
+  /** Told of a row that is left out; throws where that is the end. */
+  onBadRow(error: KeyladderError): void;
+}
+
+export interface RowCounts {
+  rows: number;
+  /** Sealed, or opened. */
+  changed: number;
+  failed: number;
+}
+
+/** A transform over bytes, and what it counted so far. */
+export function rowTransform(work: RowWork): { readonly transform: ByteTransform; readonly counts: RowCounts } {
+  const pump = new RowPump(work);
+  const transform = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => pump.push(chunk, (bytes) => controller.enqueue(bytes)),
+    flush: (controller) => pump.end((bytes) => controller.enqueue(bytes)),
+  });
+  return { transform, counts: pump.counts };
+}
+
+/** Values back to back, with room to grow. */
+class ArenaBuilder {
+  bytes = new Uint8Array(64 * 1024);
+  readonly offsets = new Uint32Array(ROWS_PER_CALL + 1);
+  count = 0;
+
+  get end(): number {
+    return this.offsets[this.count] as number;
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  /** Room for `bytes` more behind the last value. */
+  reserve(bytes: number): void {
+    const needed = this.end + bytes;
+    if (needed <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, 2 * this.bytes.length));
+    grown.set(this.bytes.subarray(0, this.end));
+    this.bytes = grown;
+  }
+
+  closeAt(end: number): void {
+    this.offsets[++this.count] = end;
+  }
+
+  arena(): Arena {
+    return { bytes: this.bytes.subarray(0, this.end), offsets: this.offsets.subarray(0, this.count + 1) };
+  }
+}
+
+/** A row that is changed, or left out. */
+interface Change {
+  line: number;
+  rowFrom: number;
+  rowTo: number;
+  /** The token to replace. */
+  from: number;
+  to: number;
+  /** Left out, and why. */
+  bad: KeyladderError | undefined;
+}
+
+type Emit = (bytes: Uint8Array) => void;
+
+class RowPump {
+  readonly counts: RowCounts = { rows: 0, changed: 0, failed: 0 };
+  readonly #work: RowWork;
+  readonly #values = new ArenaBuilder();
+  readonly #aads = new ArenaBuilder();
+  readonly #changes: Change[] = [];
+  #changed = 0;
+  #line = 1;
+  #buffer = Buffer.allocUnsafeSlow(512 * 1024);
+  #from = 0;
+  #filled = 0;
+
+  constructor(work: RowWork) {
+    this.#work = work;
+  }
+
+  async push(chunk: Uint8Array, emit: Emit): Promise<void> {
+    this.#append(chunk);
+    while (await this.#batch(false, emit));
+  }
+
+  async end(emit: Emit): Promise<void> {
+    while (await this.#batch(true, emit));
+  }
+
+  #append(chunk: Uint8Array): void {
+    const held = this.#filled - this.#from;
+    if (this.#filled + chunk.length + SPARE_BYTES > this.#buffer.length) {
+      const needed = held + chunk.length + SPARE_BYTES;
+      if (held > MAX_ROW_BYTES) throw rowError(this.#line, `a row of more than ${MAX_ROW_BYTES} bytes`);
+      const target = needed > this.#buffer.length ? Buffer.allocUnsafeSlow(2 * needed) : this.#buffer;
+      this.#buffer.copy(target, 0, this.#from, this.#filled);
+      this.#buffer = target;
+      this.#from = 0;
+      this.#filled = held;
+    }
+    this.#buffer.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  /** As many whole rows as one call takes. False where none is left. */
+  async #batch(final: boolean, emit: Emit): Promise<boolean> {
+    const from = this.#from;
+    const to = this.#collect(final);
+    if (to === from) return false;
+    this.#from = to;
+    const { values, failed } = await this.#outcome();
+    this.#emit(from, to, values, failed, emit);
+    return true;
+  }
+
+  async #outcome(): Promise<Outcome> {
+    if (this.#values.count === 0) return { values: this.#values.arena(), failed: new Map() };
+    return this.#work.process(this.#values.arena(), this.#work.bindTo && this.#aads.arena());
+  }
+
+  /** Reads rows, and gathers their values. @returns where the last whole one ends */
+  #collect(final: boolean): number {
+    const { format } = this.#work;
+    this.#values.clear();
+    this.#aads.clear();
+    this.#changed = 0;
+    let at = this.#from;
+    while (this.#values.count < ROWS_PER_CALL && this.#changed < 2 * ROWS_PER_CALL && at < this.#filled) {
+      const next = format.read(this.#buffer, at, this.#filled, final);
+      if (next < 0) break;
+      if (format.isRow) this.counts.rows++;
+      const bad = this.#gather();
+      if (bad !== undefined || format.value.kind !== "none") this.#note(at, next, bad);
+      this.#line += format.lines;
+      at = next;
+    }
+    return at;
+  }
+
+  /** One record of changes is used again and again: a million rows make no million objects. */
+  #note(rowFrom: number, rowTo: number, bad: KeyladderError | undefined): void {
+    const { from, to } = this.#work.format.value;
+    const change = this.#changes[this.#changed++];
+    if (change === undefined) this.#changes.push({ line: this.#line, rowFrom, rowTo, from, to, bad });
+    else {
+      change.line = this.#line;
+      change.rowFrom = rowFrom;
+      change.rowTo = rowTo;
+      change.from = from;
+      change.to = to;
+      change.bad = bad;
+    }
+  }
+
+  /** The value, and the id, of the row just read; or what is wrong with it. */
+  #gather(): KeyladderError | undefined {
+    const { format, bindTo, direction } = this.#work;
+    const { value, id, problem } = format;
+    if (problem !== undefined) return rowError(this.#line, problem);
+    if (value.kind === "none") return undefined;
+    if (value.kind !== "text") return notText(this.#line, direction);
+    if (bindTo !== undefined && id.kind !== "text" && id.kind !== "number") {
+      return rowError(this.#line, "no id to bind the field to (a string or a number)");
+    }
+    const bad = direction === "seal" ? this.#gatherPlain(value) : this.#gatherSealed(value);
+    if (bad === undefined && bindTo !== undefined) {
+      const aads = this.#aads;
+      aads.reserve(bindTo.length);
+      const at = copyBytes(bindTo, 0, bindTo.length, aads.bytes, aads.end);
+      this.#appendText(aads, id, at - aads.end);
+    }
+    return bad;
+  }
+
+  #gatherPlain(value: Found): KeyladderError | undefined {
+    if (this.#work.marked && this.#isMarked(value)) return sealedAlready(this.#line);
+    this.#appendText(this.#values, value, 0);
+    return undefined;
+  }
+
+  #gatherSealed({ textFrom, textTo, decoded }: Found): KeyladderError | undefined {
+    // Escapes in a sealed field: JSON allows them ("\/"), so what they say is looked at.
+    const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
+    const start = from + (this.#work.marked ? MARK.length : 0);
+    if (this.#work.marked && !beginsWithMark(text, from, to)) return rowError(this.#line, NOT_SEALED);
+    const values = this.#values;
+    values.reserve(to - from);
+    const end = readBase64(text, start, to, values.bytes, values.end);
+    if (end < 0) return rowError(this.#line, this.#work.marked ? "a sealed field that is not base64" : NOT_BASE64);
+    values.closeAt(end);
+    return undefined;
+  }
+
+  #isMarked({ textFrom, textTo, decoded }: Found): boolean {
+    const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
+    const quotes = text[from] === 0x22 ? 1 : 0; // a JSON value as it is written
+    return beginsWithMark(text, from + quotes, to);
+  }
+
+  /** As one more value, `behind` bytes after the last one, which are there already. */
+  #appendText(arena: ArenaBuilder, { textFrom, textTo, decoded }: Found, behind: number): void {
+    const start = arena.end + behind;
+    const length = decoded?.length ?? textTo - textFrom;
+    arena.reserve(behind + length);
+    if (decoded !== undefined) arena.bytes.set(decoded, start);
+    else copyBytes(this.#buffer, textFrom, textTo, arena.bytes, start);
+    arena.closeAt(start + length);
+  }
+
+  /** The rows from `from` to `to` with their new values; a bad row is left out, or ends it all. */
+  #emit(from: number, to: number, values: Arena, failed: ReadonlyMap<number, KeyladderError>, emit: Emit): void {
+    const out = Buffer.allocUnsafe(this.#mostBytes(to - from, values));
+    const buffer = this.#buffer;
+    let at = 0;
+    let next = from;
+    let index = 0;
+    for (let i = 0; i < this.#changed; i++) {
+      const change = this.#changes[i] as Change;
+      let bad = change.bad;
+      if (bad === undefined) {
+        bad = failed.get(index);
+        at = copyBytes(buffer, next, change.from, out, at);
+        const end = bad === undefined ? this.#write(values, index, out, at) : -1;
+        index++;
+        if (end >= 0) {
+          at = end;
+          next = change.to;
+          this.counts.changed++;
+          continue;
+        }
+        at -= change.from - change.rowFrom; // the row's beginning, which was written already
+        bad = bad === undefined ? rowError(change.line, CANNOT_STAND) : withLine(change.line, bad);
+      } else at = copyBytes(buffer, next, change.rowFrom, out, at);
+      next = change.rowTo;
+      this.counts.failed++;
+      try {
+        this.#work.onBadRow(bad);
+      } catch (error) {
+        if (at > 0) emit(out.subarray(0, at));
+        throw error;
+      }
+    }
+    at = copyBytes(buffer, next, to, out, at);
+    if (at > 0) emit(out.subarray(0, at));
+  }
+
+  #mostBytes(rowBytes: number, { offsets }: Arena): number {
+    const count = offsets.length - 1;
+    const bytes = (offsets[count] as number) - (offsets[0] as number);
+    const perByte = this.#work.direction === "seal" ? 4 / 3 : this.#work.format.mostBytesPerByte;
+    return rowBytes + Math.ceil(bytes * perByte) + count * (base64Bytes(1) + MARK.length + 2) + SPARE_BYTES;
+  }
+
+  /** @returns where the value ends; -1 where the format cannot carry it */
+  #write({ bytes, offsets }: Arena, index: number, out: Uint8Array, start: number): number {
+    const { direction, format, marked } = this.#work;
+    const [from, to] = [offsets[index] as number, offsets[index + 1] as number];
+    if (direction === "open") return format.write(bytes, from, to, out, start);
+    const quote = format.quote.charCodeAt(0);
+    let at = start;
+    if (format.quote !== "") out[at++] = quote;
+    if (marked) at = copyBytes(MARK_BYTES, 0, MARK_BYTES.length, out, at);
+    at = writeBase64(bytes, from, to, out, at);
+    if (format.quote !== "") out[at++] = quote;
+    return at;
+  }
+}
+
+const NOT_SEALED = `a field that is not sealed: it does not begin with ${MARK}`;
+const NOT_BASE64 = "a field that is not sealed: it is not base64";
+const CANNOT_STAND = "the opened value is not what this format holds (binary data, or JSON without --json-values)";
+/** Below that, a loop beats a call. */
+const SHORT_COPY = 48;
+
+function copyBytes(src: Uint8Array, from: number, to: number, dst: Uint8Array, start: number): number {
+  if (to - from > SHORT_COPY) {
+    dst.set(src.subarray(from, to), start);
+    return start + to - from;
+  }
+  let at = start;
+  for (let i = from; i < to; i++) dst[at++] = src[i] as number;
+  return at;
+}
+
+function beginsWithMark(text: Uint8Array, from: number, to: number): boolean {
+  if (to - from < MARK_BYTES.length) return false;
+  for (let i = 0; i < MARK_BYTES.length; i++) if (text[from + i] !== MARK_BYTES[i]) return false;
+  return true;
+}
+
+function rowError(line: number, problem: string): KeyladderError {
+  return new errors.FormatError("ERR_FORMAT", `line ${line}: ${problem}`, { line });
+}
+
+function notText(line: number, direction: "seal" | "open"): KeyladderError {
+  if (direction === "open") return rowError(line, NOT_SEALED);
+  const hint = "--json-values seals any JSON value";
+  return new errors.InputError("ERR_INPUT", `line ${line}: the field is not a string`, { line, hint });
+}
+
+function sealedAlready(line: number): KeyladderError {
+  return new errors.InputError("ERR_INPUT", `line ${line}: the field is sealed already (${MARK})`, { line });
+}
+
+/** A failure of the library, with the row it is about in the place of its index. */
+function withLine(line: number, { code }: KeyladderError): KeyladderError {
+  if (code === "ERR_TRUNCATED") {
+    return new errors.FormatError(code, `line ${line}: the sealed field is too short to be one`, { line });
+  }
+  const why = "not authentic, or sealed under another key, keyset, field or row id";
+  return new errors.DecryptError("ERR_DECRYPT", `line ${line}: the field is ${why}`, { line });
+}
