@@ -12,6 +12,14 @@
 #define KL_NOINLINE __attribute__((noinline))
 #endif
 
+#if defined(__clang__)
+#define KL_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define KL_UNROLL _Pragma("GCC unroll 16")
+#else
+#define KL_UNROLL
+#endif
+
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define KEYLADDER_X86_KERNELS 1
 #include <immintrin.h>
@@ -22,11 +30,6 @@
 #endif
 
 #define KL_INLINE inline __attribute__((always_inline))
-#if defined(__clang__)
-#define KL_UNROLL _Pragma("unroll")
-#else
-#define KL_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 #endif
 

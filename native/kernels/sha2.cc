@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "compiler.h"
 #include "wipe.h"
 
 namespace keyladder {
@@ -67,8 +68,13 @@ struct Sha512 {
 template <typename Word>
 inline Word loadBigEndian(const uint8_t* p) {
   Word word = 0;
-  for (size_t i = 0; i < sizeof(Word); i++) word = static_cast<Word>(word << 8 | p[i]);
+  KL_UNROLL for (size_t i = 0; i < sizeof(Word); i++) word = static_cast<Word>(word << 8 | p[i]);
   return word;
+}
+
+template <typename Word>
+inline void storeBigEndian(uint8_t* p, Word word) {
+  KL_UNROLL for (size_t i = 0; i < sizeof(Word); i++) p[i] = static_cast<uint8_t>(word >> 8 * (sizeof(Word) - 1 - i));
 }
 
 // One round (FIPS 180-4 6.2.2, 6.4.2): the caller renames the working variables instead of moving them.
@@ -89,7 +95,7 @@ void compress(uint64_t* state, const uint8_t* data) {
   Word d = static_cast<Word>(state[3]), e = static_cast<Word>(state[4]), f = static_cast<Word>(state[5]);
   Word g = static_cast<Word>(state[6]), h = static_cast<Word>(state[7]);
   for (int turn = 0;; turn += 16) {
-    for (int i = 0; i < 16; i += 8) {
+    KL_UNROLL for (int i = 0; i < 16; i += 8) {
       round<H>(a, b, c, &d, e, f, g, &h, H::constant(turn + i) + w[i]);
       round<H>(h, a, b, &c, d, e, f, &g, H::constant(turn + i + 1) + w[i + 1]);
       round<H>(g, h, a, &b, c, d, e, &f, H::constant(turn + i + 2) + w[i + 2]);
@@ -100,7 +106,7 @@ void compress(uint64_t* state, const uint8_t* data) {
       round<H>(b, c, d, &e, f, g, h, &a, H::constant(turn + i + 7) + w[i + 7]);
     }
     if (turn + 16 == H::kRounds) break;
-    for (int i = 0; i < 16; i++) {
+    KL_UNROLL for (int i = 0; i < 16; i++) {
       w[i] += H::small0(w[(i + 1) & 15]) + w[(i + 9) & 15] + H::small1(w[(i + 14) & 15]);
     }
   }
@@ -163,11 +169,11 @@ void hashFinal(HashContext* context, uint8_t* digest) {
     context->held = 0;
   }
   std::memset(context->block + context->held, 0, whole - 8 - context->held);
-  for (int i = 0; i < 8; i++) context->block[whole - 1 - i] = static_cast<uint8_t>(bits >> 8 * i);
+  storeBigEndian<uint64_t>(context->block + whole - 8, bits);
   absorb(context, context->block);
-  for (size_t i = 0; i < hashBytes(context->kind); i++) {
-    const size_t shift = 8 * (wordBytes - 1 - i % wordBytes);
-    digest[i] = static_cast<uint8_t>(context->state[i / wordBytes] >> shift);
+  for (size_t i = 0; i < hashBytes(context->kind) / wordBytes; i++) {
+    if (wordBytes == 8) storeBigEndian<uint64_t>(digest + 8 * i, context->state[i]);
+    else storeBigEndian<uint32_t>(digest + 4 * i, static_cast<uint32_t>(context->state[i]));
   }
 }
 
