@@ -12,7 +12,7 @@
       "cflags": ["-O3", "-fvisibility=hidden", "-fstack-protector", "-Wall", "-Wextra"],
       "cflags_c": ["-O3"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=c++20", "-frtti", "-fexceptions"],
-      "cflags_cc": ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti"],
+      "cflags_cc": ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fomit-frame-pointer"],
       "conditions": [
         ["OS=='linux'", {
           # The key table is the process's: unloading it with a worker would lose it.

@@ -11,18 +11,18 @@ uint8_t nothing[1];
 
 Arguments::Arguments(napi_env env, napi_callback_info info) : env_(env) {
   void* data = nullptr;
-  if (napi_get_cb_info(env, info, &count_, values_, nullptr, &data) != napi_ok || data == nullptr) {
-    count_ = 0;
+  size_t count = kMost;
+  if (napi_get_cb_info(env, info, &count, values_, nullptr, &data) != napi_ok || data == nullptr) {
     error_ = kRuntime;
     return;
   }
   environment_ = static_cast<Environment*>(data);
-  if (count_ > kMost) error_ = kBadArgument;
+  if (count > kMost) error_ = kBadArgument;
 }
 
-uint64_t Arguments::whole(size_t index, uint64_t most) {
+uint64_t Arguments::exactWhole(size_t index, uint64_t most) {
   double number;
-  if (index >= count_ || napi_get_value_double(env_, values_[index], &number) != napi_ok) {
+  if (napi_get_value_double(env_, values_[index], &number) != napi_ok) {
     fail(kBadArgument);
     return 0;
   }
@@ -41,8 +41,8 @@ View Arguments::view(size_t index, bool askShared) {
   size_t length;
   void* data;
   napi_value buffer;
-  if (index >= count_ || napi_get_typedarray_info(env_, values_[index], &type, &length, &data,
-                                                   askShared ? &buffer : nullptr, nullptr) != napi_ok ||
+  if (napi_get_typedarray_info(env_, values_[index], &type, &length, &data, askShared ? &buffer : nullptr, nullptr) !=
+          napi_ok ||
       type != napi_uint8_array) {
     fail(kBadArgument);
     return kNone;
@@ -75,8 +75,7 @@ Offsets Arguments::offsets(size_t index) {
   napi_typedarray_type type;
   size_t length;
   void* data;
-  if (index >= count_ ||
-      napi_get_typedarray_info(env_, values_[index], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+  if (napi_get_typedarray_info(env_, values_[index], &type, &length, &data, nullptr, nullptr) != napi_ok ||
       (type != napi_uint32_array && type != napi_int32_array)) {
     fail(kBadArgument);
     return {nullptr, 0, 0};
@@ -90,7 +89,6 @@ Offsets Arguments::offsets(size_t index) {
 
 bool Arguments::isUndefined(size_t index) {
   napi_valuetype type;
-  if (index >= count_) return true;
   if (napi_typeof(env_, values_[index], &type) != napi_ok) {
     fail(kRuntime);
     return true;

@@ -43,11 +43,20 @@ class Arguments {
   Error error() const { return error_; }
   napi_env env() const { return env_; }
   Environment& environment() const { return *environment_; }
-  size_t count() const { return count_; }
   napi_value value(size_t index) const { return values_[index]; }
 
-  // A whole number from 0 to `most`.
-  uint64_t whole(size_t index, uint64_t most = kMaxSafeInteger);
+  // A whole number from 0 to `most`. Up to 2^31 a fraction is cut off; all else that is no such number is an error.
+  uint64_t whole(size_t index, uint64_t most = kMaxSafeInteger) {
+    int64_t number;
+    const napi_status status = napi_get_value_int64(env_, values_[index], &number);
+    // 0 may also stand for NaN or infinity, a large number for one that was cut off: both are rare, so ask again.
+    if (status == napi_ok && number > 0 && number <= INT32_MAX && static_cast<uint64_t>(number) <= most) {
+      return static_cast<uint64_t>(number);
+    }
+    return exactWhole(index, most);
+  }
+  // A key's handle: mostly too large for the short way of `whole`.
+  KeyHandle handle(size_t index) { return exactWhole(index, kMaxSafeInteger); }
   // A Uint8Array; `shared` says whether it stands in a SharedArrayBuffer.
   View bytes(size_t index);
   // The same, where it does not matter (inputs, whose bytes are loaded once): costs less; `shared` is false.
@@ -59,6 +68,7 @@ class Arguments {
  private:
   static constexpr size_t kMost = 12;
 
+  uint64_t exactWhole(size_t index, uint64_t most);
   View view(size_t index, bool askShared);
   void fail(Error error) {
     if (error_ == kOk) error_ = error;
@@ -67,8 +77,7 @@ class Arguments {
   napi_env env_;
   Environment* environment_ = nullptr;
   Error error_ = kOk;
-  size_t count_ = kMost;
-  napi_value values_[kMost];
+  napi_value values_[kMost];  // undefined where JavaScript gave fewer
 };
 
 // A native function: returns a number from 0, or an `Error`.

@@ -38,7 +38,7 @@ int64_t openInto(Arguments& a, KeyHandle handle, const View& nonce, const View& 
 }  // namespace
 
 int64_t seal(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View nonce = a.input(1), aad = a.input(2), src = a.input(3);
   View dst = a.input(4);
   if (a.error() != kOk) return a.error();
@@ -56,10 +56,10 @@ int64_t seal(Arguments& a) {
 }
 
 int64_t open(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View nonce = a.input(1), aad = a.input(2);
   View src = a.input(3), dst = a.bytes(4);
-  const bool apart = a.count() > 5 && !a.isUndefined(5);
+  const bool apart = !a.isUndefined(5);
   const View tag = apart ? a.input(5) : src;
   if (a.error() != kOk) return a.error();
   if (nonce.bytes == 0 || (apart ? tag.bytes != kTagBytes : src.bytes < kTagBytes)) return kBadArgument;
@@ -76,7 +76,7 @@ int64_t open(Arguments& a) {
 }
 
 int64_t sealAt(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View arena = a.input(1);
   const uint64_t nonceAt = a.whole(2), aadAt = a.whole(3), aadBytes = a.whole(4);
   const uint64_t srcAt = a.whole(5), bytes = a.whole(6, kMaxPlaintextBytes), dstAt = a.whole(7);
@@ -97,7 +97,7 @@ int64_t sealAt(Arguments& a) {
 }
 
 int64_t openAt(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View arena = a.bytes(1);
   const uint64_t nonceAt = a.whole(2), aadAt = a.whole(3), aadBytes = a.whole(4);
   const uint64_t srcAt = a.whole(5), bytes = a.whole(6, kMaxPlaintextBytes), dstAt = a.whole(7);
@@ -117,7 +117,7 @@ int64_t openAt(Arguments& a) {
 }
 
 int64_t sealHeader(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View nonce = a.input(1), aad = a.input(2), tag = a.input(3);
   if (a.error() != kOk) return a.error();
   if (nonce.bytes == 0) return kBadArgument;
@@ -131,7 +131,7 @@ int64_t sealHeader(Arguments& a) {
 }
 
 int64_t openHeader(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View nonce = a.input(1), aad = a.input(2), tag = a.input(3);
   if (a.error() != kOk) return a.error();
   if (nonce.bytes == 0 || tag.bytes != kTagBytes) return kBadArgument;
@@ -140,7 +140,7 @@ int64_t openHeader(Arguments& a) {
 }
 
 int64_t ctr(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View nonce = a.input(1), src = a.input(2), dst = a.input(3);
   if (a.error() != kOk) return a.error();
   if (nonce.bytes != kNonceBytes) return kBadArgument;

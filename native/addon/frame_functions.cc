@@ -18,7 +18,7 @@ struct Frames {
 
 // (key, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst)
 Error readFrames(Arguments& a, Frames& f) {
-  f.handle = a.whole(0);
+  f.handle = a.handle(0);
   f.messageId = a.input(1);
   const uint64_t frameBytes = a.whole(2, kMaxU32);
   const uint64_t firstSequence = a.whole(3, kMaxU32);

@@ -34,7 +34,7 @@ int64_t keyImport(Arguments& a) {
 }
 
 int64_t keyExport(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const View out = a.input(1);
   if (a.error() != kOk) return a.error();
   Pinned key;
@@ -46,12 +46,12 @@ int64_t keyExport(Arguments& a) {
 }
 
 int64_t keyDispose(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   return a.error() != kOk ? a.error() : disposeKey(handle);
 }
 
 int64_t messageKey(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const uint64_t kernel = a.whole(1);
   const uint64_t hash = a.whole(2);
   const uint64_t keyBytes = a.whole(3);
@@ -75,7 +75,7 @@ int64_t messageKey(Arguments& a) {
 }
 
 int64_t gcmKey(Arguments& a) {
-  const KeyHandle handle = a.whole(0);
+  const KeyHandle handle = a.handle(0);
   const uint64_t kernel = a.whole(1);
   if (a.error() != kOk) return a.error();
   if (!isReady(kernel)) return kNoKernel;

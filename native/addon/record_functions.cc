@@ -46,7 +46,7 @@ struct Records {
 
 // (key, saltBytes, prefix, ..., from `at`: src, srcOffsets, aad, aadOffsets, dst, dstOffsets)
 Error readRecords(Arguments& a, size_t at, Records& r) {
-  r.handle = a.whole(0);
+  r.handle = a.handle(0);
   r.saltBytes = a.whole(1, kMaxSaltBytes);
   r.prefix = a.input(2);
   r.src = a.input(at);
