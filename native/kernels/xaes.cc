@@ -23,8 +23,6 @@ class RecordKeys {
     std::memset(mask_, 0, sizeof mask_);
     kernel.block(master, mask_, mask_);
     timesX(mask_);
-    // CMAC pads an input shorter than a block, and masks it with the next power (SP 800-38B 6.2).
-    if (saltBytes != kMaxSaltBytes) timesX(mask_);
   }
   RecordKeys(const RecordKeys&) = delete;
   RecordKeys& operator=(const RecordKeys&) = delete;
@@ -34,12 +32,12 @@ class RecordKeys {
     wipe(&key_, sizeof key_);
   }
 
-  // CMAC(master, 00 01 58 00 | salt) | CMAC(master, 00 02 58 00 | salt).
+  // CMAC(master, 00 01 58 00 | salt) | CMAC(master, 00 02 58 00 | salt): a salt shorter than 12 bytes is filled up with
+  // zeros, as Tink has it, so that the input is one whole block always.
   const GcmKey* derive(const uint8_t* salt) {
     for (uint8_t half = 0; half < 2; half++) {
       uint8_t input[16] = {0, static_cast<uint8_t>(half + 1), 'X', 0};
       std::memcpy(input + 4, salt, saltBytes_);
-      if (saltBytes_ != kMaxSaltBytes) input[4 + saltBytes_] = 0x80;
       uint8_t* out = bytes_ + 16 * half;
       for (size_t i = 0; i < 16; i++) out[i] = input[i] ^ mask_[i];
       kernel_.block(master_, out, out);
