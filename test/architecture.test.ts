@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "duration.ts",
     "work.ts",
   ],
-  "insecure.ts": ["engine"],
+  "insecure.ts": ["engine", "envelope"],
   "index.ts": ["*"],
   "config.ts": ["cli"],
   cli: ["index.ts", "atomic-file.ts"],

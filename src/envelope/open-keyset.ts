@@ -11,7 +11,7 @@ import { LeasedQuota, type Quota, unlimited } from "./record-quota.js";
 
 export interface OpenKeyset {
   readonly name: string;
-  /** As it was opened: a Tink encrypted keyset. */
+  /** As it was opened: a Tink encrypted keyset. @throws InputError ERR_INPUT where it was opened in the clear */
   readonly sealed: Bytes;
   readonly quota: Quota;
   /** The keys, to seal or to open with. @throws InputError ERR_CLOSED · why the key behind them may not be used now */
@@ -33,16 +33,22 @@ function closed(): InputError {
 /** A keyset without a home: as it was given, until it is closed. */
 export class GivenKeyset implements OpenKeyset {
   readonly name: string;
-  readonly sealed: Bytes;
   readonly quota: Quota;
+  readonly #sealed: Bytes | undefined;
   #keys: RecordKeys | undefined;
 
   /** Takes `keys` over. */
-  constructor(name: string, sealed: Bytes, keys: RecordKeys, quota: Quota) {
+  constructor(name: string, sealed: Bytes | undefined, keys: RecordKeys, quota: Quota) {
     this.name = name;
-    this.sealed = sealed;
+    this.#sealed = sealed;
     this.#keys = keys;
     this.quota = quota;
+  }
+
+  get sealed(): Bytes {
+    if (this.#sealed === undefined)
+      throw new InputError("ERR_INPUT", "a keyset opened in the clear has no sealed form");
+    return this.#sealed;
   }
 
   get keys(): RecordKeys {

@@ -6,7 +6,8 @@ import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
 import type { Unwrapper } from "../keyring/port.js";
 import { type EncryptionContext, readContext } from "../message/context.js";
-import type { TinkKeyset } from "../message/tink.js";
+import { parseKeyset, type TinkKeyset } from "../message/tink.js";
+import { parseJsonKeyset } from "../message/tink-json.js";
 import { openKeyset } from "./keyset.js";
 import { GivenKeyset } from "./open-keyset.js";
 import { checkOptions, wholeNumber } from "./options.js";
@@ -55,9 +56,23 @@ export function checkMaxRecords(maxRecords: unknown, fallback: number): number {
   return wholeNumber(maxRecords, "maxRecords", 0, MAX_RECORDS, fallback);
 }
 
+/**
+ * A Tink keyset in the clear, such as a test or a migration has at hand.
+ * @param keyset the protobuf of a Keyset (borrowed; it holds the keys, so wiping it is the caller's job), or its JSON
+ * @throws FormatError · InputError ERR_INPUT
+ */
+export function openCleartextRecords(keyset: unknown, maxRecords: unknown, engine: Engine): OpenedRecords {
+  const most = checkMaxRecords(maxRecords, 0);
+  if (typeof keyset !== "string" && !(keyset instanceof Uint8Array)) {
+    throw new InputError("ERR_INPUT", '"keyset" expected a Uint8Array, or JSON text');
+  }
+  const parsed = typeof keyset === "string" ? parseJsonKeyset(keyset) : parseKeyset(keyset);
+  return recordsOf({ name: "", sealed: undefined, keyset: parsed, maxRecords: most, engine });
+}
+
 interface Given {
   readonly name: string;
-  readonly sealed: Bytes;
+  readonly sealed: Bytes | undefined;
   /** Taken over. */
   readonly keyset: TinkKeyset;
   readonly maxRecords: number;

@@ -10,6 +10,7 @@ import {
   contextOf,
   type EncryptionContext,
   mergeContexts,
+  NO_PAIRS,
   publicContext,
   readContext,
   readRequired,
@@ -120,14 +121,16 @@ function checkPurpose({ context }: ParsedHeader, purpose: string | undefined): v
 
 /** Demanded pairs that are not stored: they must have been bound when the message was made, or its tag fails. */
 function requiredPairs({ context }: ParsedHeader, demanded: EncryptionContext): EncryptionContext {
-  const entries = Object.entries(demanded);
-  for (const [key, value] of entries) {
-    if (key in context && context[key] !== value) {
+  let missing = 0;
+  for (const key in demanded) {
+    if (!(key in context)) missing++;
+    else if (context[key] !== demanded[key]) {
       const message = `the message is not bound to the value given for "${key}"`;
       throw new DecryptError("ERR_CONTEXT_MISMATCH", message, { contextKey: key });
     }
   }
-  return contextOf(entries.filter(([key]) => !(key in context)));
+  if (missing === 0) return NO_PAIRS;
+  return contextOf(Object.entries(demanded).filter(([key]) => !(key in context)));
 }
 
 async function unwrap(plan: OpeningPlan, header: ParsedHeader, full: EncryptionContext): Promise<UnwrappedDataKey> {

@@ -84,7 +84,7 @@ export async function startSealing(
   if (plaintextBytes !== undefined) checkPlaintextBytes(plan, plaintextBytes);
   options.signal?.throwIfAborted();
   const signer = suite.signature && messageSigner(suite.signature);
-  const signed = contextOf(signer ? [[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]] : []);
+  const signed = signer ? contextOf([[PUBLIC_KEY_CONTEXT_KEY, toBase64(signer.publicKey)]]) : NO_PAIRS;
   const full = mergeContexts(context, signed);
   const contextBytes = serializeContext(full);
   const asked = options.keyring.generateDataKey({
