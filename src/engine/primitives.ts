@@ -16,7 +16,7 @@ import {
   publicEncrypt,
   randomFillSync,
 } from "node:crypto";
-import { type Bytes, concat, u16, wipe } from "../bytes.js";
+import { type Bytes, concat, lengthPrefixed, u16, wipe, writeU32 } from "../bytes.js";
 import { MAX_CALL_BYTES, NONCE_BYTES, TAG_BYTES } from "../message/limits.js";
 import type { CurveName, HashName } from "../message/suites.js";
 import type { SecretBytes } from "./secret-bytes.js";
@@ -45,9 +45,23 @@ export function randomId(bytes: number): Bytes {
   return pool.slice(poolAt - bytes, poolAt);
 }
 
-/** SHA-512 as text, to look things up by. */
-export function sha512Text(bytes: Uint8Array): string {
-  return hash("sha512", bytes, "base64");
+const scratch = Buffer.alloc(1024);
+
+/**
+ * Text to look fields up by, the same for the same fields only: short ones as they are, each behind its length, long
+ * ones as a digest of that. A short one begins with a zero byte, a digest with "#".
+ */
+export function fieldsText(fields: readonly Uint8Array[]): string {
+  let length = 4 * fields.length;
+  for (const field of fields) length += field.length;
+  if (length > scratch.length) return `#${hash("sha512", lengthPrefixed(fields), "base64")}`;
+  let at = 0;
+  for (const field of fields) {
+    writeU32(scratch, at, field.length);
+    scratch.set(field, at + 4);
+    at += 4 + field.length;
+  }
+  return scratch.toString("latin1", 0, length);
 }
 
 const gcmName = (keyBytes: number) => `aes-${8 * keyBytes}-gcm` as "aes-256-gcm";

@@ -3,12 +3,12 @@
  * Each message still has its own id and derived key. Concurrent misses share one request.
  */
 
-import { EMPTY, lengthPrefixed, u16, utf8 } from "../bytes.js";
+import { EMPTY, u16, utf8 } from "../bytes.js";
 import { type Duration, parseDuration } from "../duration.js";
 import { shareDataKey } from "../engine/data-key.js";
-import { sha512Text } from "../engine/primitives.js";
+import { fieldsText } from "../engine/primitives.js";
 import { InputError } from "../errors.js";
-import { serializeContext } from "../message/context.js";
+import { NO_PAIRS, serializeContext } from "../message/context.js";
 import { PUBLIC_KEY_CONTEXT_KEY } from "../message/limits.js";
 import { checkKeyring } from "./multi.js";
 import type { GeneratedDataKey, Keyring, UnwrappedDataKey, UnwrapRequest, WrapRequest } from "./port.js";
@@ -247,16 +247,18 @@ function now(): number {
   return performance.now();
 }
 
-/** A digest of length-prefixed {purpose, keyring identity, suite, context, demands, encrypted data keys} (ladder rule 3). */
+const PURPOSES = { seal: Uint8Array.of(1), open: Uint8Array.of(2) };
+
+/** {purpose, keyring identity, suite, context, demands, encrypted data keys}, length-prefixed (ladder rule 3). */
 function cacheId(purpose: "seal" | "open", identity: Uint8Array, request: WrapRequest | UnwrapRequest): string {
-  const fields = [Uint8Array.of(purpose === "seal" ? 1 : 2), identity, u16(request.suite), request.contextBytes];
+  const fields = [PURPOSES[purpose], identity, u16(request.suite), request.contextBytes];
   if ("encryptedDataKeys" in request) {
-    fields.push(serializeContext(request.demandedContext ?? {}));
+    fields.push(serializeContext(request.demandedContext ?? NO_PAIRS));
     for (const { providerId, providerInfo, ciphertext } of request.encryptedDataKeys) {
       fields.push(utf8(providerId, "a provider id"), providerInfo, ciphertext);
     }
   }
-  return sha512Text(lengthPrefixed(fields));
+  return fieldsText(fields);
 }
 
 /** `promise`, or the signal's reason as soon as it aborts. */

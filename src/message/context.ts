@@ -52,6 +52,7 @@ export function readContext(given: unknown): EncryptionContext {
  * @throws LimitError ERR_LIMIT_HEADER
  */
 export function serializeContext(context: EncryptionContext): Bytes {
+  if (context === NO_PAIRS) return EMPTY;
   const keys = Object.keys(context);
   if (keys.length === 0) return EMPTY;
   const pairs = keys.map((key) => [utf8(key, '"context"'), utf8(context[key] as string, '"context"')] as const);
@@ -72,6 +73,26 @@ export function serializeContext(context: EncryptionContext): Bytes {
     }
   }
   return out;
+}
+
+/** Contexts parsed lately, by their wire form: most messages of a process carry one of few. */
+const parsed = new Map<string, EncryptionContext>();
+const MAX_PARSED = 64;
+const MAX_PARSED_BYTES = 128;
+
+/**
+ * `parseContext`, remembering what short contexts say.
+ * @throws FormatError ERR_FORMAT
+ */
+export function readWireContext(bytes: Uint8Array, offset: number): EncryptionContext {
+  if (bytes.length === 0 || bytes.length > MAX_PARSED_BYTES) return parseContext(bytes, offset);
+  const wire = String.fromCharCode.apply(null, bytes as unknown as number[]);
+  const known = parsed.get(wire);
+  if (known !== undefined) return known;
+  const context = parseContext(bytes, offset);
+  if (parsed.size >= MAX_PARSED) parsed.delete(parsed.keys().next().value as string);
+  parsed.set(wire, context);
+  return context;
 }
 
 /**
@@ -107,7 +128,7 @@ export function parseContext(bytes: Uint8Array, offset: number): EncryptionConte
 
 /** `context` with the pairs of `more`; a key in both is an error of the caller's. */
 export function mergeContexts(context: EncryptionContext, more: EncryptionContext): EncryptionContext {
-  if (Object.keys(more).length === 0) return context;
+  if (more === NO_PAIRS || Object.keys(more).length === 0) return context;
   return contextOf([...Object.entries(context), ...Object.entries(more)]);
 }
 

@@ -1,6 +1,6 @@
 /** The message header: its values, and its wire form when written. Reading is in parser.ts. */
 
-import { type Bytes, concat, u16, u32, utf8 } from "../bytes.js";
+import { type Bytes, utf8, writeU16, writeU32 } from "../bytes.js";
 import { InputError, LimitError } from "../errors.js";
 import type { EncryptionContext } from "./context.js";
 import { MAX_DATA_KEYS, MAX_FIELD_BYTES, TAG_BYTES } from "./limits.js";
@@ -46,26 +46,26 @@ export interface ParsedHeader extends MessageHeader {
   readonly commitment: Bytes | undefined;
 }
 
-/** Adds an encrypted data key's wire form to `parts`. @throws InputError ERR_INPUT · LimitError ERR_LIMIT_HEADER */
-function pushDataKey(parts: Uint8Array[], key: EncryptedDataKey): void {
-  const { providerId, providerInfo, ciphertext } = key;
+/** The three fields of an encrypted data key, in wire order. @throws InputError ERR_INPUT · LimitError ERR_LIMIT_HEADER */
+function dataKeyFields({ providerId, providerInfo, ciphertext }: EncryptedDataKey): readonly Uint8Array[] {
   if (typeof providerId !== "string" || !(providerInfo instanceof Uint8Array) || !(ciphertext instanceof Uint8Array)) {
     const expected = "expected a text as provider id, a Uint8Array as provider info and as ciphertext";
     throw new InputError("ERR_INPUT", `an encrypted data key: ${expected}`);
   }
-  for (const field of [utf8(providerId, "an encrypted data key's provider id"), providerInfo, ciphertext]) {
+  const fields = [utf8(providerId, "an encrypted data key's provider id"), providerInfo, ciphertext];
+  for (const field of fields) {
     if (field.length > MAX_FIELD_BYTES) {
       throw new LimitError(
         "ERR_LIMIT_HEADER",
         `an encrypted data key's field of ${field.length} bytes exceeds ${MAX_FIELD_BYTES}`,
       );
     }
-    parts.push(u16(field.length), field);
   }
+  return fields;
 }
 
-/** Adds count and keys to `parts`. @throws InputError ERR_INPUT · LimitError ERR_LIMIT_DATA_KEYS, ERR_LIMIT_HEADER */
-function pushDataKeys(parts: Uint8Array[], keys: readonly EncryptedDataKey[]): void {
+/** @throws InputError ERR_INPUT · LimitError ERR_LIMIT_DATA_KEYS */
+function checkCount(keys: readonly EncryptedDataKey[]): void {
   if (keys.length === 0) throw new InputError("ERR_INPUT", "a message needs at least one encrypted data key");
   if (keys.length > MAX_DATA_KEYS) {
     throw new LimitError(
@@ -73,8 +73,13 @@ function pushDataKeys(parts: Uint8Array[], keys: readonly EncryptedDataKey[]): v
       `${keys.length} encrypted data keys, the format allows ${MAX_DATA_KEYS}`,
     );
   }
-  parts.push(u16(keys.length));
-  for (const key of keys) pushDataKey(parts, key);
+}
+
+/** Writes u16 length and bytes; returns where the next field begins. */
+function writeField(out: Uint8Array, at: number, field: Uint8Array): number {
+  writeU16(out, at, field.length);
+  out.set(field, at + 2);
+  return at + 2 + field.length;
 }
 
 /** What a version 2 header body is made of (format: "header body version 2.0"). */
@@ -91,14 +96,28 @@ export interface HeaderV2 {
   readonly commitment: Uint8Array;
 }
 
-/** A framed version 2 header with room for its tag: all but the last 16 bytes is the body, the tag's associated data. */
+/**
+ * A framed version 2 header with room for its tag: all but the last 16 bytes is the body, the tag's associated data.
+ * @throws InputError ERR_INPUT · LimitError ERR_LIMIT_DATA_KEYS, ERR_LIMIT_HEADER
+ */
 export function encodeHeader(header: HeaderV2): Bytes {
-  const { contextBytes } = header;
-  const parts: Uint8Array[] = [Uint8Array.of(2), u16(header.suite), header.messageId];
-  parts.push(u16(contextBytes.length), contextBytes);
-  pushDataKeys(parts, header.encryptedDataKeys);
-  parts.push(Uint8Array.of(CONTENT_FRAMED), u32(header.frameBytes), header.commitment, new Uint8Array(TAG_BYTES));
-  return concat(...parts);
+  const { contextBytes, messageId, commitment, encryptedDataKeys } = header;
+  checkCount(encryptedDataKeys);
+  const fields = encryptedDataKeys.flatMap(dataKeyFields);
+  let bytes = 3 + messageId.length + 2 + contextBytes.length + 2 + 5 + commitment.length + TAG_BYTES;
+  for (const field of fields) bytes += 2 + field.length;
+  const out = new Uint8Array(bytes);
+  out[0] = 2;
+  writeU16(out, 1, header.suite);
+  out.set(messageId, 3);
+  let at = writeField(out, 3 + messageId.length, contextBytes);
+  writeU16(out, at, encryptedDataKeys.length);
+  at += 2;
+  for (const field of fields) at = writeField(out, at, field);
+  out[at] = CONTENT_FRAMED;
+  writeU32(out, at + 1, header.frameBytes);
+  out.set(commitment, at + 5);
+  return out;
 }
 
 export const CONTENT_NON_FRAMED = 1;

@@ -5,7 +5,7 @@
 
 import { type Bytes, fromUtf8, readU64 } from "../bytes.js";
 import { FormatError, LimitError } from "../errors.js";
-import { parseContext } from "./context.js";
+import { readWireContext } from "./context.js";
 import { checkSequence, FINAL_FRAME_PREFIX_BYTES, type FrameCounts, finalFrame, regularFrame } from "./frames.js";
 import { CONTENT_FRAMED, CONTENT_NON_FRAMED, type EncryptedDataKey, type ParsedHeader } from "./header.js";
 import { MessageInput } from "./input.js";
@@ -138,7 +138,7 @@ function* parseHeader(input: MessageInput, maxDataKeys: number): Generator<undef
   let at = fixedBytes + input.u16(fixedBytes - 2);
   const contextEnd = at;
   if (input.available < at + 2) yield* need(input, at + 2, what);
-  const context = parseContext(input.view(fixedBytes, contextEnd), input.offset + fixedBytes);
+  const context = readWireContext(input.view(fixedBytes, contextEnd), input.offset + fixedBytes);
 
   const count = input.u16(at);
   if (count === 0) throw malformed(input, at, "the message has no encrypted data key");
