@@ -100,6 +100,12 @@ function readOptions<T extends object>(options: T, known: ReadonlySet<string>): 
   return options;
 }
 
+function readBatchOptions(options: BatchOptions): BatchOptions {
+  const { aad } = readOptions(options, BATCH_OPTIONS);
+  if (aad === undefined || typeof aad === "function") return options;
+  throw new InputError("ERR_INPUT", '"aad" expected a function from index to Uint8Array');
+}
+
 function oneValue(bytes: unknown, name: string): Arena {
   if (!(bytes instanceof Uint8Array)) throw new InputError("ERR_INPUT", `"${name}" expected a Uint8Array`);
   if (bytes.length > MAX_ONE_BYTES) throw new InputError("ERR_INPUT", `"${name}" is too long for a record`);
@@ -170,7 +176,7 @@ export class KeysetRecords<K extends OpenKeyset> implements OpenedRecords {
   }
 
   async sealBatch(plaintexts: readonly Uint8Array[], options: BatchOptions = NO_OPTIONS): Promise<Bytes[]> {
-    const { aad, signal } = readOptions(options, BATCH_OPTIONS);
+    const { aad, signal } = readBatchOptions(options);
     const records: Bytes[] = [];
     const turns = new Turns();
     for (const piece of piecesOf(checkList(plaintexts), aad)) {
@@ -262,7 +268,7 @@ export class KeysetRecords<K extends OpenKeyset> implements OpenedRecords {
   }
 
   async *#openPieces(records: readonly Uint8Array[], options: BatchOptions) {
-    const { aad, signal } = readOptions(options, BATCH_OPTIONS);
+    const { aad, signal } = readBatchOptions(options);
     const turns = new Turns();
     for (const piece of piecesOf(checkList(records), aad)) {
       await turns.next(signal);
@@ -276,7 +282,7 @@ export class KeysetRecords<K extends OpenKeyset> implements OpenedRecords {
   }
 
   #stream(options: BatchOptions, transform: (value: Piece) => Promise<Bytes>): TransformStream<Uint8Array, Bytes> {
-    const { aad, signal } = readOptions(options, BATCH_OPTIONS);
+    const { aad, signal } = readBatchOptions(options);
     let index = 0;
     return new TransformStream({
       async transform(chunk: unknown, controller) {
