@@ -43,6 +43,10 @@ size_t kernelOf(const Napi::CallbackInfo& call) {
   return number >= 0 && number < static_cast<double>(kKernelCount) ? static_cast<size_t>(number) : kKernelCount;
 }
 
+KeyHandle handleOf(const Napi::CallbackInfo& call) {
+  return static_cast<KeyHandle>(call[0].As<Napi::Number>().Int64Value());
+}
+
 // resetSelfTest(kernel, fail): the next question tests again, against a flipped bit where `fail` is true.
 Napi::Value resetHook(const Napi::CallbackInfo& call) {
   const size_t kernel = kernelOf(call);
@@ -65,13 +69,20 @@ Napi::Value judgeHook(const Napi::CallbackInfo& call) {
   return verdictOf(call.Env(), kernel, features);
 }
 
+// kernelOf(handle): the name of the kernel that a sealing key was made for; undefined for other keys.
+Napi::Value kernelHook(const Napi::CallbackInfo& call) {
+  Pinned key;
+  if (!call[0].IsNumber() || key.pin(KeyKind::kSealing, handleOf(call)) != kOk) return call.Env().Undefined();
+  return Napi::String::New(call.Env(), key.sealing().kernel->name);
+}
+
 // afterFork(handle): what pinning the key gives in a forked child; undefined where there is no fork.
 Napi::Value forkHook(const Napi::CallbackInfo& call) {
 #if defined(_WIN32)
   return call.Env().Undefined();
 #else
   if (!call[0].IsNumber()) return call.Env().Undefined();
-  const KeyHandle handle = static_cast<KeyHandle>(call[0].As<Napi::Number>().Int64Value());
+  const KeyHandle handle = handleOf(call);
   const pid_t child = fork();
   if (child == 0) {
     Pinned raw, sealing;
@@ -131,6 +142,7 @@ Napi::Object testing(Napi::Env env) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("resetSelfTest", Napi::Function::New(env, resetHook));
   out.Set("judge", Napi::Function::New(env, judgeHook));
+  out.Set("kernelOf", Napi::Function::New(env, kernelHook));
   out.Set("afterFork", Napi::Function::New(env, forkHook));
   return out;
 }

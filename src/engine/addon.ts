@@ -116,6 +116,8 @@ export interface Addon {
   readonly testing: {
     resetSelfTest(kernel: number, fail: boolean): void;
     judge(kernel: number, features: readonly string[]): KernelVerdict;
+    /** The kernel that a sealing key was made for. */
+    kernelOf(key: KeyHandle): string | undefined;
     /** What a forked child gets when it pins the key: 0 or an error. */
     afterFork(key: KeyHandle): number | undefined;
   };

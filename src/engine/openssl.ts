@@ -151,7 +151,9 @@ class OpensslMessageKey implements MessageKey {
   openBody(body: Parameters<MessageKey["openBody"]>[0]): boolean {
     const aad = bodyAad(body.messageId, "single", body.ciphertext.length);
     aad.setSequence(1);
-    return this.#open(body.nonce, aad.bytes, body.ciphertext, body.tag, body.dst, 0);
+    const opened = this.#open(body.nonce, aad.bytes, body.ciphertext, body.tag, body.dst, 0);
+    if (!opened) wipe(body.dst);
+    return opened;
   }
 
   wipe(): void {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { DataKey } from "../../../src/engine/data-key.js";
-import { hkdf, opensslEngine } from "../../../src/engine/openssl.js";
-import type { FrameBatch, MessageKey } from "../../../src/engine/port.js";
+import { hkdf } from "../../../src/engine/openssl.js";
+import type { Engine, FrameBatch, MessageKey } from "../../../src/engine/port.js";
+import { engineInfo, selectEngine } from "../../../src/engine/select.js";
 import { framesPlaintextBytes, framesWireBytes } from "../../../src/message/frames.js";
 import { ALL_SUITES, type Suite, suiteOf } from "../../../src/message/suites.js";
 import { forgeFrame, forgeKeys } from "../../forge.js";
@@ -9,9 +10,13 @@ import { countingBytes, expectBytes, expectCode, flipBit, hex } from "../../kit.
 
 const messageIdOf = (suite: Suite) => countingBytes(suite.messageVersion === 2 ? 32 : 16);
 
-async function keyOf(suite: Suite): Promise<MessageKey> {
+const engines = engineInfo()
+  .candidates.filter(({ usable }) => usable)
+  .map(({ name }) => [name, selectEngine(name)] as const);
+
+async function messageKeyOf(engine: Engine, suite: Suite): Promise<MessageKey> {
   using dataKey = DataKey.fromBytes(countingBytes(suite.dataKeyBytes));
-  return opensslEngine.messageKey(dataKey, suite, messageIdOf(suite));
+  return engine.messageKey(dataKey, suite, messageIdOf(suite));
 }
 
 test("HKDF answers RFC 5869 A.1, first block", () => {
@@ -25,7 +30,10 @@ test("HKDF answers RFC 5869 A.1, first block", () => {
   expectBytes(okm as Uint8Array, hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"));
 });
 
-describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_name, suite) => {
+describe.each(
+  engines.flatMap(([name, engine]) => ALL_SUITES.map((suite) => [name, suite.name, engine, suite] as const)),
+)("%s, %s", (_engine, _suite, engine, suite) => {
+  const keyOf = () => messageKeyOf(engine, suite);
   const messageId = messageIdOf(suite);
   const frameBytes = 20;
   const batch = (src: Uint8Array, dst: Uint8Array, more: Partial<FrameBatch> = {}): FrameBatch => ({
@@ -42,13 +50,13 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
 
   async function sealed(): Promise<Uint8Array> {
     const wire = new Uint8Array(framesWireBytes(counts));
-    await (await keyOf(suite)).sealFrames(batch(countingBytes(framesPlaintextBytes(counts)), wire));
+    await (await keyOf()).sealFrames(batch(countingBytes(framesPlaintextBytes(counts)), wire));
     return wire;
   }
 
   test("derives the key and the commitment that the format names", async () => {
     const { key, commitment } = forgeKeys(suite, countingBytes(suite.dataKeyBytes), messageId);
-    const messageKey = await keyOf(suite);
+    const messageKey = await keyOf();
     expectBytes(messageKey.commitment ?? new Uint8Array(0), commitment);
     const wire = await sealed();
     const first = forgeFrame(key, messageId, "regular", 1, countingBytes(47).subarray(0, 20));
@@ -60,7 +68,7 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
 
   test("opens what it sealed, in place too", async () => {
     const wire = await sealed();
-    const key = await keyOf(suite);
+    const key = await keyOf();
     const plaintext = new Uint8Array(framesPlaintextBytes(counts));
     expect(await key.openFrames(batch(wire, plaintext))).toBe(true);
     expectBytes(plaintext, countingBytes(47));
@@ -70,7 +78,7 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
 
   test("zeroes the output where any tag does not verify", async () => {
     const wire = await sealed();
-    const key = await keyOf(suite);
+    const key = await keyOf();
     for (const bit of [8 * 16, 8 * (52 + 16), 8 * wire.length - 1]) {
       const plaintext = new Uint8Array(47).fill(0xee);
       expect(await key.openFrames(batch(flipBit(wire, bit), plaintext))).toBe(false);
@@ -79,7 +87,7 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
   });
 
   test("authenticates a header", async () => {
-    const key = await keyOf(suite);
+    const key = await keyOf();
     const nonce = new Uint8Array(12);
     const tag = await key.sealHeader(nonce, countingBytes(99));
     expect(tag).toHaveLength(16);
@@ -89,7 +97,7 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
   });
 
   test("once wiped does nothing more, above all not seal under zeros", async () => {
-    const key = await keyOf(suite);
+    const key = await keyOf();
     key.wipe();
     key.wipe();
     const nonce = new Uint8Array(12);
@@ -101,12 +109,27 @@ describe.each(ALL_SUITES.map((suite) => [suite.name, suite] as const))("%s", (_n
   });
 });
 
-test("a suite without KDF does not lend the data key itself: wiping the message key leaves it", async () => {
+test.each(engines)("%s: a suite without KDF does not lend the data key itself: wiping the message key leaves it", async (_name, engine) => {
   const suite = suiteOf(0x0078);
   using dataKey = DataKey.fromBytes(countingBytes(32));
-  const first = await opensslEngine.messageKey(dataKey, suite, messageIdOf(suite));
+  const first = await engine.messageKey(dataKey, suite, messageIdOf(suite));
   const tag = await first.sealHeader(new Uint8Array(12), new Uint8Array(3));
   first.wipe();
-  const second = await opensslEngine.messageKey(dataKey, suite, messageIdOf(suite));
+  const second = await engine.messageKey(dataKey, suite, messageIdOf(suite));
   expect(await second.openHeader(new Uint8Array(12), new Uint8Array(3), tag)).toBe(true);
+});
+
+test.each(engines)("%s: opens a non-framed body, and zeroes the output where its tag is wrong", async (_name, engine) => {
+  const suite = suiteOf(0x0178);
+  const messageId = messageIdOf(suite);
+  const { key } = forgeKeys(suite, countingBytes(suite.dataKeyBytes), messageId);
+  const plaintext = countingBytes(100);
+  const { nonce, sealed } = forgeFrame(key, messageId, "single", 1, plaintext);
+  const messageKey = await messageKeyOf(engine, suite);
+  const dst = new Uint8Array(100);
+  const body = { messageId, nonce, ciphertext: sealed.subarray(0, 100), tag: sealed.subarray(100), dst };
+  expect(await messageKey.openBody(body)).toBe(true);
+  expectBytes(dst, plaintext);
+  expect(await messageKey.openBody({ ...body, tag: flipBit(body.tag, 3) })).toBe(false);
+  expectBytes(dst, new Uint8Array(100));
 });
