@@ -70,7 +70,8 @@ int64_t messageKey(Arguments& a) {
   const HashKind kind = hash == 256 ? HashKind::kSha256 : hash == 384 ? HashKind::kSha384 : HashKind::kSha512;
   const HkdfOutput outputs[] = {{info.data, info.bytes, derived.bytes, keyBytes},
                                 {commitInfo.data, commitInfo.bytes, commitment.data, kCommitmentBytes}};
-  hkdf(kind, raw.raw().bytes, raw.raw().length, salt.data, salt.bytes, outputs, commits ? 2 : 1);
+  hkdf(kind, raw.raw().bytes, raw.raw().length, salt.data, salt.bytes, outputs, commits ? 2 : 1,
+       kKernels[kernel]->sha512);
   return sealingKey(a, *kKernels[kernel], derived.bytes, keyBytes);
 }
 

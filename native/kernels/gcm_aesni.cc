@@ -117,7 +117,7 @@ struct Aesni {
 #include "gcm_driver.h"
 
 namespace keyladder {
-const Kernel kAesni = Gcm<Aesni>::kernel("aesni");
+const Kernel kAesni = Gcm<Aesni>::kernel("aesni", nullptr);
 }
 
 #if defined(__clang__)

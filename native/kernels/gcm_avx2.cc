@@ -114,7 +114,7 @@ struct Avx2 {
 #include "gcm_driver.h"
 
 namespace keyladder {
-const Kernel kAvx2 = Gcm<Avx2>::kernel("avx2");
+const Kernel kAvx2 = Gcm<Avx2>::kernel("avx2", nullptr);
 }
 
 #if defined(__clang__)

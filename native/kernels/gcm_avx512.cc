@@ -3,6 +3,7 @@
 
 #include "compiler.h"
 #include "kernel.h"
+#include "sha2.h"
 
 #if defined(KEYLADDER_X86_KERNELS)
 
@@ -234,7 +235,7 @@ struct Avx512 {
 #include "gcm_driver.h"
 
 namespace keyladder {
-const Kernel kAvx512 = Gcm<Avx512>::kernel("avx512");
+const Kernel kAvx512 = Gcm<Avx512>::kernel("avx512", sha512BlockAvx512);
 }
 
 #if defined(__clang__)

@@ -684,9 +684,10 @@ struct Gcm {
     wipeTraces<I, kOneStackBytes>();
   }
 
-  static constexpr Kernel kernel(const char* name) {
+  static constexpr Kernel kernel(const char* name, void (*sha512)(uint64_t*, const uint8_t*)) {
     return {name,           expandEntry,     blockEntry,      sealEntry,        openEntry,
-            sealFramesEntry, openFramesEntry, sealRecordsEntry, openRecordsEntry, ctrEntry};
+            sealFramesEntry, openFramesEntry, sealRecordsEntry, openRecordsEntry, ctrEntry,
+            sha512};
   }
 };
 

@@ -14,9 +14,9 @@ struct HkdfOutput {
   size_t bytes;  // at most hashBytes(hash): one step of the expansion
 };
 
-// Extracts once, expands for each output. All secrets but the outputs are wiped.
+// Extracts once, expands for each output. All secrets but the outputs are wiped. `sha512`: what the CPU has, or null.
 void hkdf(HashKind hash, const uint8_t* ikm, size_t ikmBytes, const uint8_t* salt, size_t saltBytes,
-          const HkdfOutput* outputs, size_t count);
+          const HkdfOutput* outputs, size_t count, Sha512Block sha512 = nullptr);
 
 }  // namespace keyladder
 

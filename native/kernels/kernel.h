@@ -94,6 +94,9 @@ struct Kernel {
 
   // AES-CTR alone, from counter block `nonce | 2`: the yardstick of the benchmarks.
   void (*ctr)(const GcmKey* key, const uint8_t nonce[12], const uint8_t* src, size_t bytes, uint8_t* dst);
+
+  // One block of SHA-512 (sha2.h); null: the portable one serves.
+  void (*sha512)(uint64_t* state, const uint8_t* data);
 };
 
 extern const Kernel kAvx512;

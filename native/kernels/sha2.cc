@@ -6,10 +6,9 @@
 #include "wipe.h"
 
 namespace keyladder {
-namespace {
 
 // FIPS 180-4 4.2.3: fractions of the cube roots of the first 80 primes. SHA-256 takes the upper halves of the first 64.
-constexpr uint64_t kRound[80] = {
+const uint64_t kSha512Round[80] = {
     0x428a2f98d728ae22ULL, 0x7137449123ef65cdULL, 0xb5c0fbcfec4d3b2fULL, 0xe9b5dba58189dbbcULL,
     0x3956c25bf348b538ULL, 0x59f111f1b605d019ULL, 0x923f82a4af194f9bULL, 0xab1c5ed5da6d8118ULL,
     0xd807aa98a3030242ULL, 0x12835b0145706fbeULL, 0x243185be4ee4b28cULL, 0x550c7dc3d5ffb4e2ULL,
@@ -32,6 +31,8 @@ constexpr uint64_t kRound[80] = {
     0x4cc5d4becb3e42b6ULL, 0x597f299cfc657e2aULL, 0x5fcb6fab3ad6faecULL, 0x6c44198c4a475817ULL,
 };
 
+namespace {
+
 // FIPS 180-4 5.3: fractions of the square roots of the first eight primes, and of the next eight.
 constexpr uint64_t kStart512[8] = {0x6a09e667f3bcc908ULL, 0xbb67ae8584caa73bULL, 0x3c6ef372fe94f82bULL,
                                    0xa54ff53a5f1d36f1ULL, 0x510e527fade682d1ULL, 0x9b05688c2b3e6c1fULL,
@@ -49,7 +50,7 @@ inline Word rotate(Word x, int n) {
 struct Sha256 {
   using Word = uint32_t;
   static constexpr int kRounds = 64;
-  static Word constant(int i) { return static_cast<Word>(kRound[i] >> 32); }
+  static Word constant(int i) { return static_cast<Word>(kSha512Round[i] >> 32); }
   static Word bigA(Word x) { return rotate(x, 2) ^ rotate(x, 13) ^ rotate(x, 22); }
   static Word bigE(Word x) { return rotate(x, 6) ^ rotate(x, 11) ^ rotate(x, 25); }
   static Word small0(Word x) { return rotate(x, 7) ^ rotate(x, 18) ^ x >> 3; }
@@ -58,7 +59,7 @@ struct Sha256 {
 struct Sha512 {
   using Word = uint64_t;
   static constexpr int kRounds = 80;
-  static Word constant(int i) { return kRound[i]; }
+  static Word constant(int i) { return kSha512Round[i]; }
   static Word bigA(Word x) { return rotate(x, 28) ^ rotate(x, 34) ^ rotate(x, 39); }
   static Word bigE(Word x) { return rotate(x, 14) ^ rotate(x, 18) ^ rotate(x, 41); }
   static Word small0(Word x) { return rotate(x, 1) ^ rotate(x, 8) ^ x >> 7; }
@@ -118,6 +119,7 @@ inline size_t blockBytes(HashKind kind) { return kind == HashKind::kSha256 ? 64 
 
 inline void absorb(HashContext* context, const uint8_t* block) {
   if (context->kind == HashKind::kSha256) compress<Sha256>(context->state, block);
+  else if (context->sha512 != nullptr) context->sha512(context->state, block);
   else compress<Sha512>(context->state, block);
 }
 
@@ -125,7 +127,8 @@ inline void absorb(HashContext* context, const uint8_t* block) {
 
 size_t hashBytes(HashKind kind) { return kind == HashKind::kSha256 ? 32 : kind == HashKind::kSha384 ? 48 : 64; }
 
-void hashStart(HashContext* context, HashKind kind) {
+void hashStart(HashContext* context, HashKind kind, Sha512Block sha512) {
+  context->sha512 = sha512;
   context->kind = kind;
   context->held = 0;
   context->bytes = 0;
@@ -177,12 +180,12 @@ void hashFinal(HashContext* context, uint8_t* digest) {
   }
 }
 
-void hmacStart(HmacKey* key, HashKind kind, const uint8_t* bytes, size_t keyBytes) {
+void hmacStart(HmacKey* key, HashKind kind, const uint8_t* bytes, size_t keyBytes, Sha512Block sha512) {
   const size_t whole = blockBytes(kind);
   uint8_t pad[128] = {0};
   if (keyBytes > whole) {
     HashContext context;
-    hashStart(&context, kind);
+    hashStart(&context, kind, sha512);
     hashUpdate(&context, bytes, keyBytes);
     hashFinal(&context, pad);
     wipe(&context, sizeof context);
@@ -190,10 +193,10 @@ void hmacStart(HmacKey* key, HashKind kind, const uint8_t* bytes, size_t keyByte
     std::memcpy(pad, bytes, keyBytes);
   }
   for (size_t i = 0; i < whole; i++) pad[i] ^= 0x36;
-  hashStart(&key->inner, kind);
+  hashStart(&key->inner, kind, sha512);
   hashUpdate(&key->inner, pad, whole);
   for (size_t i = 0; i < whole; i++) pad[i] ^= 0x36 ^ 0x5C;
-  hashStart(&key->outer, kind);
+  hashStart(&key->outer, kind, sha512);
   hashUpdate(&key->outer, pad, whole);
   wipe(pad, sizeof pad);
 }
