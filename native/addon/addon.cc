@@ -20,11 +20,11 @@ constexpr Export kExports[] = {
     {"open", entry<open>},               {"sealAt", entry<sealAt>},           {"openAt", entry<openAt>},
     {"sealHeader", entry<sealHeader>},   {"openHeader", entry<openHeader>},   {"ctr", entry<ctr>},
     {"sealFrames", entry<sealFrames>},   {"openFrames", entry<openFrames>},   {"sealRecords", entry<sealRecords>},
-    {"openRecords", entry<openRecords>},
+    {"openRecords", entry<openRecords>},   {"help", entry<help>},
 };
 
 // Of the signatures: raised with every change of them, here and in src/engine/addon.ts.
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 std::atomic<Owner> lastOwner{0};
 

@@ -39,10 +39,13 @@ int64_t openHeader(Arguments& a);
 int64_t ctr(Arguments& a);
 
 // Frames of a message. `finalBytes` is undefined where there is no final frame.
-// sealFrames(key, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst): disjoint; 0.
+// With `pieceBytes` above 0, in pieces of about so much plaintext, which helpers may join in.
+// sealFrames(key, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst[, pieceBytes]): disjoint; 0.
 int64_t sealFrames(Arguments& a);
-// openFrames(the same): dst disjoint, or in the same memory and starting no later than src; 1 or 0.
+// openFrames(the same): dst disjoint, or in the same memory and starting no later than src (and then not in pieces); 1 or 0.
 int64_t openFrames(Arguments& a);
+// help(spinMicros): works on other threads' batches until there was none for so long; how many it joined.
+int64_t help(Arguments& a);
 
 // Records; `saltBytes` is 0 for AES-GCM, 8 to 12 for XAES-256-GCM; `aad` and `aadOffsets` may be undefined.
 // sealRecords(key, saltBytes, prefix, nonces, src, srcOffsets, aad, aadOffsets, dst, dstOffsets): 0.

@@ -87,6 +87,8 @@ export interface Addon {
   openHeader(key: KeyHandle, nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): number;
   sealFrames: FramesFunction;
   openFrames: FramesFunction;
+  /** Works on batches that other threads seal or open in pieces, until there was none for so long. How many it joined. */
+  help(spinMicros: number): number;
   sealRecords(
     key: KeyHandle,
     saltBytes: number,
@@ -132,10 +134,12 @@ type FramesFunction = (
   finalBytes: number | undefined,
   src: Uint8Array,
   dst: Uint8Array,
+  /** Above 0: in pieces of about so much plaintext, which threads that call `help` join in. */
+  pieceBytes?: number,
 ) => number;
 
 /** Of the functions' signatures: an addon of another version is not called. */
-const ADDON_VERSION = 1;
+const ADDON_VERSION = 2;
 
 /** The addon, or why there is none. */
 export type LoadedAddon =

@@ -102,12 +102,14 @@ export class NativeMessageKey implements MessageKey {
     return checked(this.#addon, this.#addon.openHeader(this.handle, nonce, aad, tag)) === 1;
   }
 
-  sealFrames(batch: FrameBatch): void {
-    this.#frames(batch, this.#addon.sealFrames);
+  /** @param pieceBytes above 0: in pieces of about so much plaintext, which threads that help join in */
+  sealFrames(batch: FrameBatch, pieceBytes = 0): void {
+    this.#frames(batch, this.#addon.sealFrames, pieceBytes);
   }
 
-  openFrames(batch: FrameBatch): boolean {
-    return this.#frames(batch, this.#addon.openFrames) === 1;
+  /** @param pieceBytes as in `sealFrames` */
+  openFrames(batch: FrameBatch, pieceBytes = 0): boolean {
+    return this.#frames(batch, this.#addon.openFrames, pieceBytes) === 1;
   }
 
   openBody({ messageId, nonce, ciphertext, tag, dst }: Parameters<MessageKey["openBody"]>[0]): boolean {
@@ -122,7 +124,7 @@ export class NativeMessageKey implements MessageKey {
     this.#registered = false;
   }
 
-  #frames(batch: FrameBatch, call: Addon["sealFrames"]): number {
+  #frames(batch: FrameBatch, call: Addon["sealFrames"], pieceBytes: number): number {
     const { messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst } = batch;
     // A key that outlives one batch belongs to a stream, which somebody may forget. For all others, whose owners wipe
     // them, the registry would cost more than the rest of the call.
@@ -130,7 +132,11 @@ export class NativeMessageKey implements MessageKey {
       abandoned.register(this, this.handle, this);
       this.#registered = true;
     }
-    const answer = call(this.handle, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst);
+    const { handle } = this;
+    const answer =
+      pieceBytes === 0
+        ? call(handle, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst)
+        : call(handle, messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst, pieceBytes);
     return checked(this.#addon, answer);
   }
 }
