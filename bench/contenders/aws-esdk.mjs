@@ -55,11 +55,11 @@ export const subjects = {
     };
   },
 
-  streams: ({ bytes, options }, plaintext) => {
+  streams: ({ options }, plaintext) => {
     const keys = materials(false);
     const settings = { suiteId: SUITES[options?.suite ?? 0], encryptionContext: { ...CONTEXT }, frameLength: 4096 };
     return {
-      seal: () => through(plaintext, client.encryptStream(keys, { ...settings, plaintextLength: bytes })),
+      seal: () => through(plaintext, client.encryptStream(keys, settings)),
       open: (message) => through(message, client.decryptStream(keys)),
     };
   },

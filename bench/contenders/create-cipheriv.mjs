@@ -1,8 +1,8 @@
 /** node:crypto as its documentation shows it: one cipher object a call. */
 
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, randomFillSync } from "node:crypto";
 import { framesWireBytes, openFrames, sealFrames } from "../harness/frame-loop.mjs";
-import { KEY, NONCE } from "../harness/input.mjs";
+import { KEY, NONCE, noncesOf } from "../harness/input.mjs";
 import { recordOpener, recordSealer } from "../harness/record-loop.mjs";
 
 const TAG_BYTES = 16;
@@ -44,6 +44,14 @@ function oneBuffer(_case, plaintext) {
   };
 }
 
+/** @param {import("../harness/measure.mjs").Case} case_ @param {Uint8Array} plaintext @param {Uint8Array} [nonces] */
+function recordLoop({ bytes, items = 1 }, plaintext, nonces = noncesOf(items)) {
+  return {
+    seal: recordSealer(plaintext, nonces, (nonce, src, dst, at) => sealInto(nonce, NO_AAD, src, dst, at)),
+    open: recordOpener(bytes, items, (nonce, sealed, dst, at) => dst.set(open(nonce, NO_AAD, sealed), at)),
+  };
+}
+
 /** @type {Record<string, import("../harness/worker.mjs").Maker>} */
 export const subjects = {
   aead: oneBuffer,
@@ -59,8 +67,16 @@ export const subjects = {
     };
   },
 
-  records: ({ bytes, items = 1 }, plaintext) => ({
-    seal: recordSealer(plaintext, items, (nonce, src, dst, at) => sealInto(nonce, NO_AAD, src, dst, at)),
-    open: recordOpener(bytes, items, (nonce, sealed, dst, at) => dst.set(open(nonce, NO_AAD, sealed), at)),
-  }),
+  records: recordLoop,
+
+  // The same with nonces drawn, in bulk, for each call.
+  keyset: (case_, plaintext) => {
+    const nonces = noncesOf(case_.items ?? 1);
+    const { seal: sealAll, open: openAll } = recordLoop(case_, plaintext, nonces);
+    const seal = () => {
+      randomFillSync(nonces);
+      return sealAll();
+    };
+    return { alone: true, seal, open: openAll };
+  },
 };

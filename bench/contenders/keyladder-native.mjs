@@ -54,6 +54,8 @@ export async function arenaSubject(plaintext) {
   const [nonceAt, srcAt, dstAt] = [0, 64, 64 + bytes + 64];
   const arena = new Uint8Array(dstAt + bytes + TAG_BYTES);
   const [plainAt, sealedAt] = [srcAt, dstAt];
+  const sealed = arena.subarray(sealedAt);
+  const opened = arena.subarray(plainAt, plainAt + bytes);
   arena.set(NONCE, nonceAt);
   arena.set(plaintext, plainAt);
   /** @type {Uint8Array | undefined} */
@@ -61,13 +63,13 @@ export async function arenaSubject(plaintext) {
   return {
     seal: () => {
       if (addon.sealAt(key, arena, nonceAt, 0, 0, plainAt, bytes, sealedAt) !== 0) throw new Error("not sealed");
-      return arena.subarray(sealedAt, sealedAt + bytes + TAG_BYTES);
+      return sealed;
     },
     open: (input) => {
       if (holds !== input) arena.set(input, sealedAt);
       holds = input;
       if (addon.openAt(key, arena, nonceAt, 0, 0, sealedAt, bytes, plainAt) !== 1) throw new Error("not opened");
-      return arena.subarray(plainAt, plainAt + bytes);
+      return opened;
     },
   };
 }

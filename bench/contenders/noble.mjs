@@ -3,7 +3,7 @@
 import { gcm } from "@noble/ciphers/aes.js";
 import { packageVersion } from "../harness/dependencies.mjs";
 import { framesWireBytes, openFrames, sealFrames } from "../harness/frame-loop.mjs";
-import { KEY, NONCE } from "../harness/input.mjs";
+import { KEY, NONCE, noncesOf } from "../harness/input.mjs";
 import { recordOpener, recordSealer } from "../harness/record-loop.mjs";
 
 export const version = packageVersion("@noble/ciphers");
@@ -27,7 +27,7 @@ export const subjects = {
   },
 
   records: ({ bytes, items = 1 }, plaintext) => ({
-    seal: recordSealer(plaintext, items, (nonce, src, dst, at) => dst.set(gcm(KEY, nonce).encrypt(src), at)),
+    seal: recordSealer(plaintext, noncesOf(items), (nonce, src, dst, at) => dst.set(gcm(KEY, nonce).encrypt(src), at)),
     open: recordOpener(bytes, items, (nonce, sealed, dst, at) => dst.set(gcm(KEY, nonce).decrypt(sealed), at)),
   }),
 };

@@ -1,7 +1,5 @@
 /** Records sealed one by one, each `prefix | nonce | ciphertext | tag` (the Tink wire format), back to back. */
 
-import { noncesOf } from "./input.mjs";
-
 /** Tink: version 1 and the id of the key. */
 export const RECORD_PREFIX = Uint8Array.of(1, 0xbe, 0x7c, 0x4a, 0x01);
 const NONCE_BYTES = 12;
@@ -14,12 +12,13 @@ export function offsetsOf(count, bytes) {
 }
 
 /**
- * @param {Uint8Array} plaintext @param {number} count equal records of it
+ * @param {Uint8Array} plaintext cut into equal records, as many as there are nonces
+ * @param {Uint8Array} nonces
  * @param {(nonce: Uint8Array, src: Uint8Array, dst: Uint8Array, at: number) => void} sealOne writes ciphertext and tag at `at`
  */
-export function recordSealer(plaintext, count, sealOne) {
+export function recordSealer(plaintext, nonces, sealOne) {
+  const count = nonces.length / NONCE_BYTES;
   const recordBytes = plaintext.length / count;
-  const nonces = noncesOf(count);
   const dst = new Uint8Array(plaintext.length + count * RECORD_OVERHEAD);
   return () => {
     for (let i = 0, at = 0; i < count; i++, at += recordBytes + RECORD_OVERHEAD) {

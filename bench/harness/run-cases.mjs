@@ -19,6 +19,10 @@ export async function runCases(cases, peers, effort) {
       rows.push(...measured);
       console.error(`${case_.name}: ${measured.map(inShort).join(", ") || "nobody takes part"}`);
     }
+  } catch (error) {
+    // What was measured stands and is shown; the run as a whole has failed.
+    console.error(`FAILED, and the rest of this suite with it: ${error instanceof Error ? error.stack : error}`);
+    process.exitCode = 1;
   } finally {
     for (const contender of contenders) contender.stop();
   }

@@ -15,6 +15,7 @@ import { plaintextOf } from "./input.mjs";
 
 /** A timed call lasts at least this long, so that the clock's own cost does not show. */
 const SHORTEST_CALL_MS = 0.1;
+const CALIBRATION_MS = 20;
 
 const [, , name = ""] = process.argv;
 /** @type {{ subjects: Record<string, Maker>, version?: string, engine?: unknown }} */
@@ -38,24 +39,26 @@ function repeat(call, times) {
   };
 }
 
-/** How long one call takes, the first few aside. @param {() => unknown} call */
+/** How long one call takes. @param {() => unknown} call */
 async function calibrate(call) {
-  const async = call() instanceof Promise;
-  if (async) await call();
   let calls = 0;
-  const started = performance.now();
   let spent = 0;
-  while (calls < 3 || (spent < 5 && calls < 20_000)) {
-    if (async) await call();
-    else call();
+  let async = false;
+  while (spent < CALIBRATION_MS && calls < 50_000) {
+    const started = performance.now();
+    const result = call();
+    async = result instanceof Promise;
+    if (async) await result;
+    spent += performance.now() - started;
     calls++;
-    spent = performance.now() - started;
   }
   return { async, callMs: spent / calls };
 }
 
 /** @type {{ subject: Sealer | undefined, plaintextDigest: string, run: () => unknown, times: number, callMs: number } | undefined} */
 let current;
+/** Made once for the cases of one size. */
+let plaintext = new Uint8Array(0);
 
 function prepared() {
   if (current === undefined) throw new Error("prepare first");
@@ -68,7 +71,7 @@ const handlers = {
   /** @param {{ case: import("./measure.mjs").Case }} request @returns what it made, or that it does not take part */
   async prepare({ case: case_ }) {
     current = undefined;
-    const plaintext = plaintextOf(case_.bytes);
+    if (plaintext.length !== case_.bytes) plaintext = plaintextOf(case_.bytes);
     const subject = await contender.subjects[case_.kind]?.(case_, plaintext);
     if (subject === undefined) return { takesPart: false };
     if ("run" in subject) {

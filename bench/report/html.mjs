@@ -7,7 +7,7 @@ import { judged } from "../targets.mjs";
 import { ratioChart, targetChart, timeChart } from "./bar-chart.mjs";
 import { headline, tiles } from "./headline.mjs";
 import { lineChart } from "./line-chart.mjs";
-import { lookOf, ratioText, speedText, timeText } from "./names.mjs";
+import { figureText, lookOf, ratioText } from "./names.mjs";
 import { escaped } from "./svg.mjs";
 
 /** @typedef {import("../harness/measure.mjs").Row} Row */
@@ -113,7 +113,7 @@ function table(rows) {
     const cells = contenders.map((contender) => {
       const row = rows.find((candidate) => candidate.case === name && candidate.contender === contender);
       if (row === undefined) return "<td></td>";
-      const own = row.bytes === 0 || row.kind === "files" ? timeText(row.medianMs) : speedText(row.gbPerSecond);
+      const own = figureText(row);
       return row.ratio === 1 ? `<td class="ours">${own}</td>` : `<td>${own}<small>${ratioText(row.ratio)}</small></td>`;
     });
     return `<tr><td>${escaped(name)}</td>${cells.join("")}</tr>`;

@@ -41,3 +41,7 @@ export function timeText(ms) {
 /** @param {number} gbPerSecond */
 export const speedText = (gbPerSecond) =>
   gbPerSecond >= 0.1 ? `${gbPerSecond.toFixed(2)} GB/s` : `${(gbPerSecond * 1000).toPrecision(2)} MB/s`;
+
+/** A row's own figure: a duration where bytes are not the point. @param {import("../harness/measure.mjs").Row} row */
+export const figureText = ({ suite, medianMs, gbPerSecond }) =>
+  suite === "files" || suite === "ladder" ? timeText(medianMs) : speedText(gbPerSecond);

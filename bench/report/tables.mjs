@@ -3,7 +3,7 @@
 import Table from "cli-table3";
 import { SUITES } from "../suites/index.mjs";
 import { judged } from "../targets.mjs";
-import { lookOf, ratioText, speedText, timeText } from "./names.mjs";
+import { figureText, lookOf, ratioText } from "./names.mjs";
 
 const PLAIN = { style: { head: [], border: [], compact: true } };
 
@@ -17,7 +17,7 @@ function suiteTable(rows) {
     const cells = contenders.map((contender) => {
       const row = rows.find((candidate) => candidate.case === name && candidate.contender === contender);
       if (row === undefined) return "";
-      const own = row.bytes === 0 || row.kind === "files" ? timeText(row.medianMs) : speedText(row.gbPerSecond);
+      const own = figureText(row);
       return row.ratio === 1 ? own : `${own}  ${ratioText(row.ratio)}`;
     });
     table.push([name, ...cells]);

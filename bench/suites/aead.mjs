@@ -56,6 +56,18 @@ const arena = [64, 256, KIB].flatMap((bytes) =>
   })),
 );
 
+/** The public way: a keyset from the store, nonces and quota included. @type {Case[]} */
+const keyset = [64, 256, KIB].flatMap((recordBytes) =>
+  DIRECTIONS.map((direction) => ({
+    suite: "records",
+    name: `ladder.records, ${BATCH} of ${sizeText(recordBytes)}, ${direction}`,
+    kind: "keyset",
+    direction,
+    bytes: BATCH * recordBytes,
+    items: BATCH,
+  })),
+);
+
 const PEERS = ["create-cipheriv", "webcrypto", "noble", "libsodium"];
 
 export const SUITES = [
@@ -78,6 +90,6 @@ export const SUITES = [
     title: "Records",
     about: "Small fields in the Tink wire format under one key: one a call, and a thousand a call.",
     peers: PEERS,
-    cases: [...arena, ...records],
+    cases: [...arena, ...records, ...keyset],
   },
 ];
