@@ -75,6 +75,23 @@ describe("kill -9", () => {
     await ladder.close();
   }, 600_000);
 
+  it("while keysets are made and rotated: every acknowledged record opens", async () => {
+    await (await openHere()).close();
+    const acknowledged: string[] = [];
+    for (let kill = 0; kill < KILLS; kill++) {
+      acknowledged.push(...(await killAfter("records", Math.random() * 400)));
+      const ladder = await openHere();
+      for (const line of acknowledged) {
+        const [keyset = "", record = ""] = line.split(" ");
+        const records = await ladder.records({ key: "orders", keyset, create: false });
+        expect(Buffer.from(records.open(Buffer.from(record, "base64"))).toString()).toBe(keyset);
+        records[Symbol.dispose]();
+      }
+      await ladder.close();
+    }
+    expect(acknowledged.length).toBeGreaterThan(0);
+  }, 600_000);
+
   it("while a file is sealed: the file is absent or whole", async () => {
     const plaintext = randomBytes(8 * 1024 * 1024);
     await writeFile(join(folder, "plain"), plaintext);
