@@ -27,12 +27,12 @@ uint64_t Arguments::exactWhole(size_t index, uint64_t most) {
     return 0;
   }
   // NaN fails the comparison too. By way of a signed number: that conversion is one instruction.
-  const int64_t whole = number >= 0 && number <= static_cast<double>(most) ? static_cast<int64_t>(number) : -1;
-  if (static_cast<double>(whole) != number) {
-    fail(kBadArgument);
-    return 0;
+  if (number >= 0 && number <= static_cast<double>(most)) {
+    const int64_t whole = static_cast<int64_t>(number);
+    if (static_cast<double>(whole) == number) return static_cast<uint64_t>(whole);
   }
-  return static_cast<uint64_t>(whole);
+  fail(kBadArgument);
+  return 0;
 }
 
 View Arguments::view(size_t index, bool askShared) {
