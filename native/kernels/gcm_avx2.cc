@@ -78,6 +78,10 @@ struct Avx2 {
   static KL_INLINE V addWords(V v, uint32_t n) {
     return _mm256_add_epi32(v, broadcast(_mm_set_epi32(static_cast<int>(n), 0, 0, 0)));
   }
+  // The counter blocks that follow J0 of a 12-byte nonce, one a lane, in wire order.
+  static KL_INLINE V countLanes(__m128i j0) {
+    return _mm256_add_epi32(broadcast(j0), _mm256_set_epi32(2 << 24, 0, 0, 0, 1 << 24, 0, 0, 0));
+  }
   static KL_INLINE V swapHalves(V v) { return _mm256_shuffle_epi32(v, 0x4E); }
   // Adds `n`, n + 1 to the lanes' lowest words.
   static KL_INLINE V addLanes(V v, int n) {

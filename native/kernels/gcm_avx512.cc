@@ -71,6 +71,10 @@ struct Avx512 {
   static KL_INLINE V addWords(V v, uint32_t n) {
     return _mm512_add_epi32(v, broadcast(_mm_set_epi32(static_cast<int>(n), 0, 0, 0)));
   }
+  // The counter blocks that follow J0 of a 12-byte nonce, one a lane, in wire order.
+  static KL_INLINE V countLanes(__m128i j0) {
+    return _mm512_add_epi32(broadcast(j0), _mm512_set_epi32(4 << 24, 0, 0, 0, 3 << 24, 0, 0, 0, 2 << 24, 0, 0, 0, 1 << 24, 0, 0, 0));
+  }
   static KL_INLINE V swapHalves(V v) { return _mm512_shuffle_epi32(v, static_cast<_MM_PERM_ENUM>(0x4E)); }
   // Adds `n`, n + 1, ... to the lanes' lowest words.
   static KL_INLINE V addLanes(V v, int n) {
@@ -118,9 +122,8 @@ struct Avx512 {
   // Key stream of each record from its J0, and the masks of their tags.
   template <class G>
   static KL_INLINE void groupStream(const GcmKey* key, const __m128i* j0, V* stream, V* masks) {
-    const V steps = _mm512_set_epi32(4 << 24, 0, 0, 0, 3 << 24, 0, 0, 0, 2 << 24, 0, 0, 0, 1 << 24, 0, 0, 0);
     V state[10];
-    KL_UNROLL for (int i = 0; i < 8; i++) state[i] = _mm512_add_epi32(broadcast(j0[i]), steps);
+    KL_UNROLL for (int i = 0; i < 8; i++) state[i] = countLanes(j0[i]);
     state[8] = gather(j0);
     state[9] = gather(j0 + 4);
     G::template encipher<10, 0>(key, state, nullptr, nullptr, nullptr);

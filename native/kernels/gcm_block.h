@@ -21,6 +21,12 @@ KL_INLINE __m128i loadPartial(const uint8_t* p, size_t bytes) {
   return load(padded);
 }
 
+// Keeps the first `bytes` bytes, at most 16, and clears the others.
+KL_INLINE __m128i keepFirst(__m128i v, size_t bytes) {
+  const __m128i index = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  return _mm_and_si128(v, _mm_cmplt_epi8(index, _mm_set1_epi8(static_cast<char>(bytes))));
+}
+
 KL_INLINE __m128i encipher(const GcmKey* key, __m128i v) {
   v = _mm_xor_si128(v, load(key->roundKeys[0]));
   for (uint32_t r = 1; r < key->rounds; r++) v = _mm_aesenc_si128(v, load(key->roundKeys[r]));

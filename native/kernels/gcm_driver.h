@@ -15,10 +15,10 @@
 namespace keyladder {
 namespace {
 
-// More stack than the functions below use (GCC's -fstack-usage: 1216 bytes for one buffer, 2504 for a batch); the
+// More stack than the functions below use (GCC's -fstack-usage: 1216 bytes for one buffer, 3016 for a batch); the
 // native tests look for traces of secrets behind every call.
 constexpr size_t kOneStackBytes = 1536;
-constexpr size_t kBatchStackBytes = 3072;
+constexpr size_t kBatchStackBytes = 4096;
 
 // Overwrites the stack below the caller, where a function that has just returned kept its spilled registers.
 template <class I, size_t kBytes>
@@ -514,20 +514,99 @@ struct Gcm {
     return batch->srcOffsets[i + 1] - batch->srcOffsets[i];
   }
 
-  static KL_INLINE void sealRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix, __m128i j0,
-                                   __m128i mask, uint8_t* dst) {
-    const size_t bytes = recordBytes(batch, i);
-    block::store(dst, prefix);  // each store overwrites what the one before wrote too far
-    block::store(dst + batch->prefixBytes, j0);
-    dst += batch->prefixBytes + kNonceBytes;
+  // A record that is being sealed or opened.
+  struct Record {
+    const uint8_t* src;
+    size_t bytes;  // of plaintext
+    __m128i j0;
+    __m128i mask;
+    __m128i y;  // hash of the associated data
     size_t aadBytes;
-    const __m128i y = recordAad(key, batch, i, &aadBytes);
-    block::store(dst + bytes, tagOf<true>(key, j0, mask, y, aadBytes, batch->src + batch->srcOffsets[i], bytes, dst));
+  };
+
+  // R records of N vectors each, R * N at most 8: their rounds, and then their hashes, overlap. Nothing is stored.
+  template <bool kSeal, int R, int N>
+  static KL_INLINE void cryptTogether(const GcmKey* key, const Record* records, V (&text)[R * N], __m128i (&tags)[R]) {
+    V state[R * N];
+    KL_UNROLL for (int i = 0; i < R * N; i++) {
+      state[i] = I::addWords(I::countLanes(records[i / N].j0), ((i % N) * kLanes) << 24);
+    }
+    encipher<R * N, 0>(key, state, nullptr, nullptr, nullptr);
+    KL_UNROLL for (int r = 0; r < R; r++) {
+      const Record& record = records[r];
+      const size_t tail = record.bytes - (N - 1) * sizeof(V);
+      const uint8_t* powers = powersFrom(key, (record.bytes + 15) / 16 + 1);
+      Product sum = none();
+      KL_UNROLL for (int i = 0; i < N; i++) {
+        const uint8_t* src = record.src + i * sizeof(V);
+        const V data = i < N - 1 ? I::load(src) : I::loadPartial(src, tail);
+        V& out = text[r * N + i];
+        out = I::exclusiveOr(data, state[r * N + i]);
+        V sealed = data;
+        if (kSeal) sealed = i < N - 1 ? out : I::keepBytes(out, tail);
+        sealed = I::reverse(sealed);
+        if (i == 0) sealed = I::exclusiveOr(sealed, I::fromBlock(record.y));
+        multiply(&sum, sealed, powers + i * sizeof(V));
+      }
+      multiply(&sum, I::fromBlock(lengthBlock(record.aadBytes, record.bytes)), powersFrom(key, 1));
+      tags[r] = _mm_xor_si128(record.mask, block::reverse(reduce(sum)));
+    }
+  }
+
+  template <int N>
+  static KL_INLINE void storeText(uint8_t* dst, const V* text, size_t bytes) {
+    KL_UNROLL for (int i = 0; i < N - 1; i++) I::store(dst + i * sizeof(V), text[i]);
+    I::storePartial(dst + (N - 1) * sizeof(V), text[N - 1], bytes - (N - 1) * sizeof(V));
+  }
+
+  // How many of the records that follow have as many vectors as the first: a power of two, vectors in all at most 8.
+  static KL_INLINE size_t alike(const Record* records, size_t count) {
+    const size_t vectors = (records[0].bytes + sizeof(V) - 1) / sizeof(V);
+    if (vectors == 0 || vectors > 4) return 1;
+    const size_t most = vectors == 1 ? 8 : vectors == 2 ? 4 : 2;
+    if (count < most) return 1;
+    for (size_t i = 1; i < most; i++) {
+      if ((records[i].bytes + sizeof(V) - 1) / sizeof(V) != vectors) return 1;
+    }
+    return most;
+  }
+
+  // --- sealing
+
+  // What stands before the ciphertext; each store overwrites what the one before wrote too far. Returns its place.
+  static KL_INLINE uint8_t* storeHead(const RecordBatch* batch, __m128i prefix, __m128i j0, uint8_t* dst) {
+    block::store(dst, prefix);
+    block::store(dst + batch->prefixBytes, j0);
+    return dst + batch->prefixBytes + kNonceBytes;
+  }
+
+  template <int R, int N>
+  static KL_INLINE void sealTogether(const GcmKey* key, const RecordBatch* batch, size_t first, __m128i prefix,
+                                     const Record* records, uint32_t* at) {
+    V text[R * N];
+    __m128i tags[R];
+    cryptTogether<true, R, N>(key, records, text, tags);
+    KL_UNROLL for (int r = 0; r < R; r++) {
+      batch->dstOffsets[first + r] = *at;
+      uint8_t* dst = storeHead(batch, prefix, records[r].j0, batch->dst + *at);
+      storeText<N>(dst, text + r * N, records[r].bytes);
+      block::store(dst + records[r].bytes, tags[r]);
+      *at += static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + records[r].bytes + kTagBytes);
+    }
+  }
+
+  static KL_INLINE void sealRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix,
+                                   const Record& record, uint32_t* at) {
+    batch->dstOffsets[i] = *at;
+    uint8_t* dst = storeHead(batch, prefix, record.j0, batch->dst + *at);
+    const __m128i tag =
+        tagOf<true>(key, record.j0, record.mask, record.y, record.aadBytes, record.src, record.bytes, dst);
+    block::store(dst + record.bytes, tag);
+    *at += static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + record.bytes + kTagBytes);
   }
 
   static KL_NOINLINE void sealRecords(const GcmKey* key, const RecordBatch* batch) {
     const __m128i prefix = block::loadPartial(batch->prefix, batch->prefixBytes);
-    const uint32_t overhead = static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + kTagBytes);
     uint32_t at = 0;
     for (size_t first = 0; first < batch->count; first += kTexts) {
       const size_t now = batch->count - first < kTexts ? batch->count - first : kTexts;
@@ -537,37 +616,97 @@ struct Gcm {
       }
       __m128i j0[kTexts];
       __m128i masks[kTexts];
+      Record records[kTexts];
       for (size_t i = 0; i < kTexts; i++) j0[i] = counterOf(batch->nonces + (first + (i < now ? i : 0)) * kNonceBytes);
       tagMasks(key, j0, masks);
       for (size_t i = 0; i < now; i++) {
-        batch->dstOffsets[first + i] = at;
-        sealRecord(key, batch, first + i, prefix, j0[i], masks[i], batch->dst + at);
-        at += static_cast<uint32_t>(recordBytes(batch, first + i)) + overhead;
+        Record& record = records[i];
+        record.src = batch->src + batch->srcOffsets[first + i];
+        record.bytes = recordBytes(batch, first + i);
+        record.j0 = j0[i];
+        record.mask = masks[i];
+        record.y = recordAad(key, batch, first + i, &record.aadBytes);
+      }
+      for (size_t i = 0; i < now;) {
+        const size_t together = alike(records + i, now - i);
+        switch (together == 1 ? 0 : (records[i].bytes + sizeof(V) - 1) / sizeof(V)) {
+          case 1: sealTogether<8, 1>(key, batch, first + i, prefix, records + i, &at); break;
+          case 2: sealTogether<4, 2>(key, batch, first + i, prefix, records + i, &at); break;
+          case 3: sealTogether<2, 3>(key, batch, first + i, prefix, records + i, &at); break;
+          case 4: sealTogether<2, 4>(key, batch, first + i, prefix, records + i, &at); break;
+          default: sealRecord(key, batch, first + i, prefix, records[i], &at);
+        }
+        i += together;
       }
     }
     batch->dstOffsets[batch->count] = at;
   }
 
-  // `mask` and `j0` are those of the record where it is long enough to have a nonce.
-  static KL_INLINE RecordStatus openRecord(const GcmKey* key, const RecordBatch* batch, size_t i, __m128i prefix,
-                                           __m128i j0, __m128i mask, uint8_t* dst) {
-    const size_t overhead = batch->prefixBytes + kNonceBytes + kTagBytes;
-    if (recordBytes(batch, i) < overhead) return kRecordTooShort;
-    const uint8_t* src = batch->src + batch->srcOffsets[i];
-    if (!block::equal(prefix, block::loadPartial(src, batch->prefixBytes))) return kRecordOtherPrefix;
-    src += batch->prefixBytes + kNonceBytes;
-    const size_t bytes = recordBytes(batch, i) - overhead;
-    const __m128i found = block::load(src + bytes);
-    size_t aadBytes;
-    const __m128i y = recordAad(key, batch, i, &aadBytes);
-    uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
-    const __m128i tag = tagOf<false>(key, j0, mask, y, aadBytes, src, bytes, out);
-    if (!block::equal(tag, found)) {
-      __builtin_memset(out, 0, bytes);
-      return kRecordNotAuthentic;
+  // --- opening
+
+  // What a record on the wire claims. Where `status` is not "opened", nothing else of it counts.
+  struct Sealed {
+    __m128i tag;
+    RecordStatus status;
+  };
+
+  static KL_INLINE void verdict(const RecordBatch* batch, size_t i, RecordStatus status, size_t bytes, uint32_t* at,
+                                size_t* failed) {
+    batch->status[i] = status;
+    if (status == kRecordOpened) *at += static_cast<uint32_t>(bytes);
+    else ++*failed;
+  }
+
+  template <int R, int N>
+  static KL_INLINE void openTogether(const GcmKey* key, const RecordBatch* batch, size_t first, const Record* records,
+                                     const Sealed* sealed, uint32_t* at, size_t* failed) {
+    V text[R * N];
+    __m128i tags[R];
+    cryptTogether<false, R, N>(key, records, text, tags);
+    KL_UNROLL for (int r = 0; r < R; r++) {
+      batch->dstOffsets[first + r] = *at;
+      const bool authentic = block::equal(tags[r], sealed[r].tag);
+      if (authentic) storeText<N>(batch->dst + *at, text + r * N, records[r].bytes);
+      verdict(batch, first + r, authentic ? kRecordOpened : kRecordNotAuthentic, records[r].bytes, at, failed);
     }
-    if (out != dst) __builtin_memcpy(dst, out, bytes);
-    return kRecordOpened;
+  }
+
+  static KL_INLINE void openRecord(const GcmKey* key, const RecordBatch* batch, size_t i, const Record& record,
+                                   const Sealed& sealed, uint32_t* at, size_t* failed) {
+    uint8_t* dst = batch->dst + *at;
+    batch->dstOffsets[i] = *at;
+    RecordStatus status = sealed.status;
+    if (status == kRecordOpened) {
+      uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
+      const __m128i tag =
+          tagOf<false>(key, record.j0, record.mask, record.y, record.aadBytes, record.src, record.bytes, out);
+      if (!block::equal(tag, sealed.tag)) {
+        __builtin_memset(out, 0, record.bytes);
+        status = kRecordNotAuthentic;
+      } else if (out != dst) {
+        __builtin_memcpy(dst, out, record.bytes);
+      }
+    }
+    verdict(batch, i, status, record.bytes, at, failed);
+  }
+
+  // Prefix, nonce and tag of a record, each loaded once.
+  static KL_INLINE void readSealed(const RecordBatch* batch, size_t i, __m128i prefix, Record* record, Sealed* sealed) {
+    const size_t overhead = batch->prefixBytes + kNonceBytes + kTagBytes;
+    const size_t sealedBytes = recordBytes(batch, i);
+    const uint8_t* src = batch->src + batch->srcOffsets[i];
+    record->bytes = 0;
+    record->j0 = _mm_setzero_si128();
+    if (sealedBytes < overhead) {
+      sealed->status = kRecordTooShort;
+      return;
+    }
+    record->bytes = sealedBytes - overhead;
+    record->src = src + batch->prefixBytes + kNonceBytes;
+    record->j0 = counterOf(src + batch->prefixBytes);
+    sealed->tag = block::load(record->src + record->bytes);
+    const bool known = block::equal(prefix, block::keepFirst(block::load(src), batch->prefixBytes));
+    sealed->status = known ? kRecordOpened : kRecordOtherPrefix;
   }
 
   static KL_NOINLINE size_t openRecords(const GcmKey* key, const RecordBatch* batch) {
@@ -581,20 +720,31 @@ struct Gcm {
         failed += I::template openGroup<Gcm>(key, batch, first, prefix, &at);
         continue;
       }
-      __m128i j0[kTexts];
+      __m128i j0[kTexts] = {};
       __m128i masks[kTexts];
-      for (size_t i = 0; i < kTexts; i++) {
-        const bool nonce = i < now && recordBytes(batch, first + i) >= overhead;
-        const uint8_t* record = batch->src + batch->srcOffsets[first + (nonce ? i : 0)];
-        j0[i] = nonce ? counterOf(record + batch->prefixBytes) : _mm_setzero_si128();
+      Record records[kTexts];
+      Sealed sealed[kTexts];
+      bool whole = true;
+      for (size_t i = 0; i < now; i++) {
+        readSealed(batch, first + i, prefix, &records[i], &sealed[i]);
+        j0[i] = records[i].j0;
+        whole &= sealed[i].status == kRecordOpened;
       }
       tagMasks(key, j0, masks);
       for (size_t i = 0; i < now; i++) {
-        batch->dstOffsets[first + i] = at;
-        const RecordStatus status = openRecord(key, batch, first + i, prefix, j0[i], masks[i], batch->dst + at);
-        batch->status[first + i] = status;
-        if (status == kRecordOpened) at += static_cast<uint32_t>(recordBytes(batch, first + i)) - overhead;
-        else failed++;
+        records[i].mask = masks[i];
+        records[i].y = recordAad(key, batch, first + i, &records[i].aadBytes);
+      }
+      for (size_t i = 0; i < now;) {
+        const size_t together = whole ? alike(records + i, now - i) : 1;
+        switch (together == 1 ? 0 : (records[i].bytes + sizeof(V) - 1) / sizeof(V)) {
+          case 1: openTogether<8, 1>(key, batch, first + i, records + i, sealed + i, &at, &failed); break;
+          case 2: openTogether<4, 2>(key, batch, first + i, records + i, sealed + i, &at, &failed); break;
+          case 3: openTogether<2, 3>(key, batch, first + i, records + i, sealed + i, &at, &failed); break;
+          case 4: openTogether<2, 4>(key, batch, first + i, records + i, sealed + i, &at, &failed); break;
+          default: openRecord(key, batch, first + i, records[i], sealed[i], &at, &failed);
+        }
+        i += together;
       }
     }
     batch->dstOffsets[batch->count] = at;
