@@ -16,11 +16,12 @@ import { CONTEXT, KEY, KEY_NAME } from "../harness/input.mjs";
 export const version = packageVersion("@aws-crypto/client-node");
 
 const client = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
-/** @type {Readonly<Record<number, AlgorithmSuiteIdentifier>>} */
-const SUITES = {
-  [0x0478]: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY,
-  [0x0578]: AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
-};
+
+/** @param {import("../harness/measure.mjs").Case} case_ */
+const suiteOf = ({ options }) =>
+  options?.suite === 0x0578
+    ? AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
+    : AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY;
 
 /** @param {boolean} cached */
 function materials(cached) {
@@ -42,22 +43,22 @@ function materials(cached) {
 
 /** @type {Record<string, import("../harness/worker.mjs").Maker>} */
 export const subjects = {
-  messages: ({ bytes, options }, plaintext) => {
-    const keys = materials(options?.cached === true);
-    const suiteId = SUITES[options?.suite ?? 0];
+  messages: (case_, plaintext) => {
+    const keys = materials(case_.options?.cached === true);
+    const suiteId = suiteOf(case_);
     return {
       seal: async () => {
         const encryptionContext = { ...CONTEXT };
-        const settings = { suiteId, encryptionContext, frameLength: 4096, plaintextLength: bytes };
+        const settings = { suiteId, encryptionContext, frameLength: 4096, plaintextLength: case_.bytes };
         return (await client.encrypt(keys, plaintext, settings)).result;
       },
       open: async (message) => (await client.decrypt(keys, message)).plaintext,
     };
   },
 
-  streams: ({ options }, plaintext) => {
+  streams: (case_, plaintext) => {
     const keys = materials(false);
-    const settings = { suiteId: SUITES[options?.suite ?? 0], encryptionContext: { ...CONTEXT }, frameLength: 4096 };
+    const settings = { suiteId: suiteOf(case_), encryptionContext: { ...CONTEXT }, frameLength: 4096 };
     return {
       seal: () => through(plaintext, client.encryptStream(keys, settings)),
       open: (message) => through(message, client.decryptStream(keys)),

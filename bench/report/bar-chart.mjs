@@ -1,4 +1,4 @@
-/** Ratios as bars from 1x, on a logarithmic axis: to the right keyladder is faster, to the left it loses. */
+/** Ratios as bars from 1×, on a logarithmic axis: to the right keyladder is faster, to the left it loses. */
 
 import { lookOf, ratioText, timeText } from "./names.mjs";
 import { element, escaped, label, linearScale, logScale } from "./svg.mjs";
@@ -23,6 +23,7 @@ export function ratioChart(title, groups) {
   const most = Math.max(2, ...all.map(({ ratio, high }) => Math.max(ratio, high) * 1.1));
   const x = logScale(least, most, LEFT, RIGHT);
   const one = x(1);
+  const named = new Set(all.map(({ contender }) => contender)).size > 1;
   let y = 26;
   /** @type {string[]} */
   const drawn = [];
@@ -30,14 +31,14 @@ export function ratioChart(title, groups) {
     const middle = y + (bars.length * (BAR + GAP) - GAP) / 2 + 4;
     drawn.push(label(LEFT - 14, middle, name, { class: "case", "text-anchor": "end" }));
     for (const bar of bars) {
-      drawn.push(barOf(bar, x, one, y));
+      drawn.push(barOf(bar, named, x, one, y));
       y += BAR + GAP;
     }
     y += GROUP_GAP - GAP;
   }
   const ticks = TICKS.filter((tick) => tick >= least && tick <= most).flatMap((tick) => [
     element("line", { class: tick === 1 ? "base" : "grid", x1: x(tick), x2: x(tick), y1: 18, y2: y - GROUP_GAP + 6 }),
-    label(x(tick), 12, `${tick}x`, { class: "tick", "text-anchor": "middle" }),
+    label(x(tick), 12, `${tick}×`, { class: "tick", "text-anchor": "middle" }),
   ]);
   return element(
     "svg",
@@ -47,12 +48,15 @@ export function ratioChart(title, groups) {
   );
 }
 
-/** @param {Bar} bar @param {(ratio: number) => number} x @param {number} one @param {number} y */
-function barOf({ contender, ratio, low, high }, x, one, y) {
+/**
+ * @param {Bar} bar @param {boolean} named whether the bar says whom it is about
+ * @param {(ratio: number) => number} x @param {number} one @param {number} y
+ */
+function barOf({ contender, ratio, low, high }, named, x, one, y) {
   const { label: name, colour } = lookOf(contender);
   const end = x(ratio);
   const lost = ratio < 1;
-  const text = `${ratioText(ratio)} ${lost ? "slower than" : ""} ${name}`.replace("  ", " ");
+  const text = named ? `${ratioText(ratio)} ${name}` : ratioText(ratio);
   const [from, width] = lost ? [end, one - end] : [one, end - one];
   const middle = y + BAR / 2;
   return element(

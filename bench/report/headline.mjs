@@ -44,7 +44,7 @@ export function tiles(rows) {
 export function headline(rows) {
   const large = rowOf(rows, "encrypt 100 MiB, output reused", "aws-esdk");
   const speed = bestSpeed(rows);
-  const first = large === undefined ? undefined : `${ratioText(large.ratio)} the AWS Encryption SDK`;
+  const first = large === undefined ? undefined : `${large.ratio.toFixed(0)}× the AWS Encryption SDK`;
   const second = speed === undefined ? undefined : `${speed.gbPerSecond.toFixed(0)} GB/s on one core`;
   const parts = [first, second].filter((part) => part !== undefined);
   return parts.length === 0 ? "How fast, and against whom" : `${parts.join(", ")}.`;

@@ -55,6 +55,22 @@ function ratios(rows) {
   )}</div>`;
 }
 
+/** A chart for each part, with whom it is against where that is one. @param {readonly Row[]} rows @param {(row: Row) => string} partOf */
+function ratiosByPart(rows, partOf) {
+  return [...new Set(rows.map(partOf))]
+    .map((part) => {
+      const own = rows.filter((row) => partOf(row) === part);
+      const peers = contendersOf(own).filter((name) => name !== OURS);
+      const against = peers.length === 1 ? `, against the ${lookOf(peers[0] ?? "").label}` : "";
+      return `<h3>${escaped(`${part}${against}`)}</h3>${ratios(own)}`;
+    })
+    .join("");
+}
+
+/** @param {Row} row */
+const recordPart = ({ case: name }) =>
+  name.startsWith("one") ? "One a call" : name.startsWith("ladder") ? "Through ladder.records" : "A thousand a call";
+
 /** @param {readonly Row[]} rows */
 function native(rows) {
   const buffers = rows.filter(({ kind }) => kind === "buffer");
@@ -97,9 +113,10 @@ const DRAWN = {
   native,
   buffer: (rows) => bothDirections(rows, { logarithmic: true }),
   frames: (rows) => bothDirections(rows, { logarithmic: true }),
-  records: ratios,
-  messages: ratios,
-  streams: ratios,
+  records: (rows) => ratiosByPart(rows, recordPart),
+  messages: (rows) =>
+    ratiosByPart(rows, (row) => (row.case.includes("signed") ? "Signed, suite 0x0578" : "Suite 0x0478")),
+  streams: (rows) => ratiosByPart(rows, () => "Suite 0x0478"),
   pool: ratios,
   files: times,
   ladder: operations,

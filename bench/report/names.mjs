@@ -28,13 +28,13 @@ export const lookOf = (contender) => LOOKS[contender] ?? { label: contender, col
 export function ratioText(ratio) {
   if (!Number.isFinite(ratio)) return "?";
   const digits = ratio >= 100 ? 0 : ratio >= 10 ? 1 : 2;
-  return `${ratio.toFixed(digits)}x`;
+  return `${ratio.toFixed(digits)}×`;
 }
 
 /** @param {number} ms */
 export function timeText(ms) {
   if (ms < 0.001) return `${(ms * 1e6).toFixed(0)} ns`;
-  if (ms < 1) return `${(ms * 1000).toPrecision(3)} us`;
+  if (ms < 1) return `${(ms * 1000).toPrecision(3)} µs`;
   return ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
