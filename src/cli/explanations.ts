@@ -166,6 +166,10 @@ export const EXPLANATIONS: Readonly<Record<ErrorCode, Explanation>> = Object.fre
     "The engine asked for is not in this build or does not run on this machine.",
     "Leave KEYLADDER_ENGINE unset: the best that works is chosen.",
   ),
+  ERR_WORKER_DIED: internal(
+    "A helper thread ended early. What it helped with was done by the others: no result is missing or wrong.",
+    "Nothing; where it recurs, report it, or set KEYLADDER_POOL=0 to do without helper threads.",
+  ),
   ERR_INTERNAL: internal(
     "A fault of keyladder itself.",
     "Report it, with the command, the versions and the message; never send keys or data.",

@@ -44,8 +44,8 @@ export function writeBase64(bytes: Uint8Array, from: number, to: number, out: Ui
 
 /** Strictly: whole groups, padding where it belongs and zero bits below it. @returns where it ends in `out`; -1 for anything else */
 export function readBase64(text: Uint8Array, from: number, to: number, out: Uint8Array, start: number): number {
-  if ((to - from) % 4 !== 0 || from === to) return -1;
-  const padding = text[to - 1] !== PAD ? 0 : text[to - 2] !== PAD ? 1 : 2;
+  if ((to - from) % 4 !== 0) return -1;
+  const padding = from === to || text[to - 1] !== PAD ? 0 : text[to - 2] !== PAD ? 1 : 2;
   const whole = padding === 0 ? to : to - 4;
   let at = start;
   let wrong = 0;

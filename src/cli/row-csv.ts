@@ -34,6 +34,8 @@ export class CsvRows implements RowFormat {
     this.#bind = bind;
   }
 
+  expect(): void {} // whatever the encoding, its bytes pass as they are
+
   read(bytes: Buffer, from: number, limit: number, final: boolean): number {
     this.value.kind = "none";
     this.id.kind = "none";

@@ -28,6 +28,8 @@ export interface RowFormat {
   readonly problem: string | undefined;
   /** Line breaks in the row, the one at its end included. */
   readonly lines: number;
+  /** Told of the bytes that the next reads are about: what is asked of all of them costs less than of each row. */
+  expect(bytes: Buffer, from: number, limit: number): void;
   /**
    * Reads the row at `from`.
    * @param limit how far `bytes` is filled; a byte may be read behind it

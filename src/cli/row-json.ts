@@ -12,6 +12,8 @@ const HEX = Buffer.from("0123456789abcdef");
 const LITERALS = [Buffer.from("null"), Buffer.from("true"), Buffer.from("false")] as const;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 
+const NOT_SEEN = -1;
+
 /** Short escapes by the byte they stand for. */
 const ESCAPES = new Map([
   [0x22, 0x22],
@@ -22,6 +24,8 @@ const ESCAPES = new Map([
   [0x0d, 0x72],
   [0x09, 0x74],
 ]);
+
+const SHORT_ESCAPES = new Set(ESCAPES.values());
 
 interface JsonRowsOptions {
   readonly field: string;
@@ -50,12 +54,19 @@ export class JsonRows implements RowFormat {
   /** The last string had an escape in it. */
   #escaped = false;
   #first = true;
+  /** Whether a row is UTF-8 is not known of all of them together. */
+  #askEach = true;
 
   constructor({ field, bind, direction, jsonValues }: JsonRowsOptions) {
     this.#field = Buffer.from(field);
     this.#bind = bind === undefined ? undefined : Buffer.from(bind);
     this.#jsonValues = jsonValues;
     this.#asWritten = jsonValues && direction === "seal";
+  }
+
+  expect(bytes: Buffer, from: number, limit: number): void {
+    const whole = bytes.lastIndexOf(LF, limit - 1) + 1;
+    this.#askEach = whole <= from || !isUtf8(bytes.subarray(from, whole));
   }
 
   read(bytes: Buffer, from: number, limit: number, final: boolean): number {
@@ -68,11 +79,13 @@ export class JsonRows implements RowFormat {
     }
     this.#bytes = bytes;
     this.#at = from;
-    this.value.kind = "none";
-    this.id.kind = "none";
+    for (const found of [this.value, this.id]) {
+      found.kind = "none";
+      found.from = NOT_SEEN;
+    }
     if (this.#first && bytes.compare(BOM, 0, 3, from, Math.min(from + 3, end)) === 0) this.#at += 3;
     this.#first = false;
-    this.problem = this.#row(end);
+    this.problem = this.#askEach && !isUtf8(bytes.subarray(from, end)) ? "not UTF-8" : this.#row(end);
     return newline === end ? end + 1 : end;
   }
 
@@ -148,7 +161,7 @@ export class JsonRows implements RowFormat {
   }
 
   #note(found: Found, first: number, from: number): string | undefined {
-    if (found.kind !== "none") return "a member is there twice";
+    if (found.from !== NOT_SEEN) return "a member is there twice";
     const to = this.#at;
     found.from = from;
     found.to = to;
@@ -175,7 +188,8 @@ export class JsonRows implements RowFormat {
       if (byte < 0x20) return false;
       if (byte === BACKSLASH) {
         this.#escaped = true;
-        if ((bytes[at++] as number) < 0x20) return false;
+        at = escapeEnd(bytes, at);
+        if (at < 0) return false;
       }
     }
     this.#at = at;
@@ -241,13 +255,24 @@ export class JsonRows implements RowFormat {
   }
 }
 
+/** Behind an escape, from the byte after its backslash; -1 where there is no such escape. */
+function escapeEnd(bytes: Buffer, at: number): number {
+  const byte = bytes[at] as number;
+  if (byte !== 0x75) return byte === 0x2f || SHORT_ESCAPES.has(byte) ? at + 1 : -1;
+  for (let i = 1; i <= 4; i++) {
+    const digit = bytes[at + i] as number;
+    const lower = digit | 0x20;
+    if (!((digit >= 0x30 && digit <= 0x39) || (lower >= 0x61 && lower <= 0x66))) return -1;
+  }
+  return at + 5;
+}
+
 function isNumber(first: number): boolean {
   return first === 0x2d || (first >= 0x30 && first <= 0x39);
 }
 
 /** The UTF-8 of a string with escapes, quotes included in the range; undefined where it has none. */
 function decodeString(bytes: Buffer, from: number, to: number): Uint8Array | undefined {
-  if (!isUtf8(bytes.subarray(from, to))) return undefined;
   let text: string;
   try {
     text = JSON.parse(bytes.toString("utf8", from, to)) as string;

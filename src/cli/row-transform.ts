@@ -159,6 +159,7 @@ class RowPump {
     this.#aads.clear();
     this.#changed = 0;
     let at = this.#from;
+    format.expect(this.#buffer, at, this.#filled);
     while (this.#values.count < ROWS_PER_CALL && this.#changed < 2 * ROWS_PER_CALL && at < this.#filled) {
       const next = format.read(this.#buffer, at, this.#filled, final);
       if (next < 0) break;
