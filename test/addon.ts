@@ -10,7 +10,7 @@ if (found === undefined) console.warn(`SKIPPED: the tests of the native addon: $
 export const addon = found as Addon;
 
 /** Skipped, and said once, on a machine without the addon. */
-export const describeNative = describe.skipIf(found === undefined);
+export const describeNative: ReturnType<typeof describe.skipIf> = describe.skipIf(found === undefined);
 
 /** The kernels that can run here: name and number. */
 export const kernels: readonly (readonly [name: string, number: number])[] = (found?.info().kernels ?? []).flatMap(
