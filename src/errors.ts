@@ -35,8 +35,13 @@ export type StoreCode =
   | "ERR_STORE_CONFLICT"
   | "ERR_STORE_UNAVAILABLE"
   | "ERR_IO";
-export type EngineCode = "ERR_ENGINE_SELF_TEST" | "ERR_ENGINE_UNAVAILABLE" | "ERR_INTERNAL";
-export type LimitCode = "ERR_LIMIT_DATA_KEYS" | "ERR_LIMIT_PLAINTEXT" | "ERR_LIMIT_HEADER" | "ERR_LIMIT_QUEUE" | "ERR_KEYSET_EXHAUSTED";
+export type EngineCode = "ERR_ENGINE_SELF_TEST" | "ERR_ENGINE_UNAVAILABLE" | "ERR_WORKER_DIED" | "ERR_INTERNAL";
+export type LimitCode =
+  | "ERR_LIMIT_DATA_KEYS"
+  | "ERR_LIMIT_PLAINTEXT"
+  | "ERR_LIMIT_HEADER"
+  | "ERR_LIMIT_QUEUE"
+  | "ERR_KEYSET_EXHAUSTED";
 
 /** Every code an error of ours can carry. */
 export type ErrorCode =

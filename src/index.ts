@@ -4,7 +4,6 @@ export type { Bytes } from "./bytes.js";
 export type { Duration } from "./duration.js";
 export { DataKey } from "./engine/data-key.js";
 export type { EngineName } from "./engine/port.js";
-export { type EngineInfo, engineInfo } from "./engine/select.js";
 export { type DecryptResult, decrypt } from "./envelope/decrypt.js";
 export { encrypt } from "./envelope/encrypt.js";
 export { decryptFile, encryptFile, type FileOptions, type FileResult } from "./envelope/file.js";
@@ -61,5 +60,7 @@ export {
 export type { EncryptionContext } from "./message/context.js";
 export type { EncryptedDataKey, MessageHeader } from "./message/header.js";
 export type { SuiteId, WritableSuiteId } from "./message/suites.js";
+export { type EngineInfo, engineInfo } from "./pool/default.js";
+export type { PoolInfo, PoolOptions } from "./pool/pool.js";
 export type { Store } from "./store/port.js";
 export { type SqliteStoreOptions, sqliteStore } from "./store/sqlite.js";

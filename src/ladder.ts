@@ -1,8 +1,8 @@
 /** `openLadder`: HSM, store, keys, cache and engine as one object. No logic of its own. */
 
 import type { Bytes } from "./bytes.js";
-import type { EngineName } from "./engine/port.js";
-import { defaultEngine, selectEngine } from "./engine/select.js";
+import type { Engine, EngineName } from "./engine/port.js";
+import { selectEngine } from "./engine/select.js";
 import { type DecryptResult, openMessage } from "./envelope/decrypt.js";
 import { sealMessage } from "./envelope/encrypt.js";
 import { algorithmOf, type RecordCipher } from "./envelope/keyset.js";
@@ -22,6 +22,8 @@ import type { KeyRef } from "./kms/options.js";
 import type { KeyTree } from "./kms/tree.js";
 import { type EncryptionContext, readContext } from "./message/context.js";
 import type { WritableSuiteId } from "./message/suites.js";
+import { defaultEngine, withDefaultPool } from "./pool/default.js";
+import { checkPoolOptions, Pool, type PoolOptions } from "./pool/pool.js";
 import type { Store, StoreDriver, StoreSession } from "./store/port.js";
 import { Work } from "./work.js";
 
@@ -38,6 +40,11 @@ export interface LadderOptions {
   readonly cache?: false | Partial<CacheOptions>;
   /** The bulk engine of `encrypt` and `decrypt` on this handle. Default "auto". */
   readonly engine?: "auto" | EngineName;
+  /**
+   * Threads that help with large `encrypt` and `decrypt` on this handle; they go when it is closed. False: none. Default:
+   * those that all calls share.
+   */
+  readonly pool?: false | PoolOptions;
   /** For `encrypt` and `decrypt` on this handle. */
   readonly defaults?: {
     readonly suite?: WritableSuiteId;
@@ -108,7 +115,7 @@ export interface Ladder extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const OPTIONS = ["hsm", "store", "create", "tenant", "cache", "engine", "defaults"];
+const OPTIONS = ["hsm", "store", "create", "tenant", "cache", "engine", "pool", "defaults"];
 
 /**
  * Opens token and store as one ladder.
@@ -118,19 +125,41 @@ const OPTIONS = ["hsm", "store", "create", "tenant", "cache", "engine", "default
 export async function openLadder(options: LadderOptions): Promise<Ladder> {
   const { hsm: hsmDriver, store: storeDriver, create, tenant } = checkOptions(options);
   const cache = options.cache === false ? undefined : new DataKeyCache({ maxAge: "60s", ...options.cache });
-  const engine = options.engine === undefined ? defaultEngine() : selectEngine(options.engine);
+  const { engine, pool } = engineOf(options);
   const [{ openKms }, keyrings] = await Promise.all([import("./kms/kms.js"), import("./keyring/ladder.js")]);
   const hsm = await hsmDriver.open({ create });
   let store: StoreSession | undefined;
   try {
     store = await storeDriver.open({ create });
     const kms = await openKms({ hsm, store, create });
-    return new OpenLadder({ hsm, store, kms, keyrings, cache, engine, tenant, defaults: { ...options.defaults } });
+    return new OpenLadder({
+      hsm,
+      store,
+      kms,
+      keyrings,
+      cache,
+      engine,
+      pool,
+      tenant,
+      defaults: { ...options.defaults },
+    });
   } catch (error) {
     await store?.close();
     await hsm.close();
     throw error;
   }
+}
+
+/** The engine with its pool; `pool` where it is this handle's own. @throws InputError · EngineError */
+function engineOf({ engine, pool }: LadderOptions): { engine: Engine; pool?: Pool } {
+  if (pool === undefined) {
+    return { engine: engine === undefined ? defaultEngine() : withDefaultPool(selectEngine(engine)) };
+  }
+  const options = checkPoolOptions(pool);
+  const bare = selectEngine(engine ?? process.env.KEYLADDER_ENGINE);
+  if (options === undefined) return { engine: bare };
+  const own = new Pool(options);
+  return { engine: own.behind(bare), pool: own };
 }
 
 function checkOptions(options: LadderOptions): { hsm: HsmDriver; store: StoreDriver; create: boolean; tenant: string } {
@@ -156,7 +185,8 @@ interface Parts {
   readonly kms: Kms;
   readonly keyrings: typeof import("./keyring/ladder.js");
   readonly cache: DataKeyCache | undefined;
-  readonly engine: ReturnType<typeof defaultEngine>;
+  readonly engine: Engine;
+  readonly pool: Pool | undefined;
   readonly tenant: string;
   readonly defaults: NonNullable<LadderOptions["defaults"]>;
 }
@@ -268,8 +298,9 @@ class OpenLadder implements Ladder {
 
   close(): Promise<void> {
     return this.#work.close(async () => {
-      const { hsm, store, cache } = this.#parts;
+      const { hsm, store, cache, pool } = this.#parts;
       cache?.purge();
+      await pool?.close();
       await Promise.all([...this.#records].map((records) => records.close()));
       await hsm.close();
       await store.close();

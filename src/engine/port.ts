@@ -67,6 +67,8 @@ export interface FrameBatch {
   readonly finalBytes: number | undefined;
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
+  /** Given up: an engine that answers later rejects with the signal's reason, `dst` zeroed. */
+  readonly signal?: AbortSignal;
 }
 
 /**

@@ -2,12 +2,12 @@
 
 import { type Bytes, fromUtf8, overlap, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
-import { defaultEngine } from "../engine/select.js";
 import { DecryptError, FormatError, InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
 import type { ParsedHeader } from "../message/header.js";
 import { MessageParser } from "../message/parser.js";
 import type { SuiteId } from "../message/suites.js";
+import { defaultEngine } from "../pool/default.js";
 import { type BodyPart, type OpeningPlan, partBytes, plaintextLimit, planOpening, startOpening } from "./opening.js";
 import { checkMessage, type DecryptOptions } from "./options.js";
 

@@ -2,11 +2,11 @@
 
 import { type Bytes, copyOf, overlap, utf8, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
-import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
 import { framesWireBytes, wholeBody } from "../message/frames.js";
 import { MAX_FOOTER_BYTES } from "../message/limits.js";
+import { defaultEngine } from "../pool/default.js";
 import type { EncryptOptions } from "./options.js";
 import { checkLength, planSealing, startSealing } from "./sealing.js";
 

@@ -3,9 +3,9 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { ioError, openAtomicFile } from "../atomic-file.js";
 import type { Bytes } from "../bytes.js";
-import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
+import { defaultEngine } from "../pool/default.js";
 import { pathOf } from "./file-source.js";
 import { FrameOpener, type Opening, planOpening } from "./opening.js";
 import { type DecryptOptions, type EncryptOptions, wholeNumber } from "./options.js";

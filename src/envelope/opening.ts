@@ -93,7 +93,7 @@ export async function startOpening(plan: OpeningPlan, header: ParsedHeader, engi
     const key = made instanceof Promise ? await made : made;
     try {
       await authenticateHeader(key, header, required);
-      return opening(key, header, publicContext(full), unwrapped);
+      return opening(key, header, publicContext(full), unwrapped, options.signal);
     } catch (error) {
       key.wipe();
       throw error;
@@ -186,6 +186,7 @@ function opening(
   header: ParsedHeader,
   context: EncryptionContext,
   unwrapped: UnwrappedDataKey,
+  signal: AbortSignal | undefined,
 ): Opening {
   const verifier = verifierOf(header);
   verifier?.update(header.wire);
@@ -208,6 +209,7 @@ function opening(
               finalBytes: part.finalBytes,
               src: part.wire,
               dst,
+              ...(signal === undefined ? {} : { signal }),
             })
           : key.openBody({ messageId, nonce: part.nonce, ciphertext: part.ciphertext, tag: part.tag, dst });
       if (!(opened instanceof Promise ? await opened : opened)) {

@@ -1,7 +1,6 @@
 /** Byte ranges of a message's plaintext, reading only the frames they touch. */
 
 import { readU32 } from "../bytes.js";
-import { defaultEngine } from "../engine/select.js";
 import { DecryptError, FormatError, InputError, KeyladderError } from "../errors.js";
 import {
   checkSequence,
@@ -14,6 +13,7 @@ import {
 import type { MessageHeader, ParsedHeader } from "../message/header.js";
 import { FINAL_FRAME_MARK, FINAL_FRAME_OVERHEAD_BYTES } from "../message/limits.js";
 import { parseHeaderOf } from "../message/parser.js";
+import { defaultEngine } from "../pool/default.js";
 import { publicHeader } from "./inspect.js";
 import { type Opening, type OpeningPlan, plaintextLimit, planOpening, startOpening } from "./opening.js";
 import { type DecryptOptions, wholeNumber } from "./options.js";

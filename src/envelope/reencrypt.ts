@@ -1,9 +1,9 @@
 /** A new message from an old one: fresh data key, fresh message id. */
 
 import { type Bytes, unshared, wipe } from "../bytes.js";
-import { defaultEngine } from "../engine/select.js";
 import type { Keyring, Unwrapper } from "../keyring/port.js";
 import { suiteOf } from "../message/suites.js";
+import { defaultEngine } from "../pool/default.js";
 import { openMessage } from "./decrypt.js";
 import { sealMessage } from "./encrypt.js";
 import { inspect } from "./inspect.js";

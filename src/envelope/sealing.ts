@@ -115,7 +115,7 @@ export async function startSealing(
       const tag = key.sealHeader(HEADER_NONCE, noRequired ? body : concat(body, serializeContext(plan.required)));
       header.set(tag instanceof Promise ? await tag : tag, body.length);
       signer?.update(header);
-      return sealing(header, frameBytes, messageId, key, signer, generated, context);
+      return sealing(plan, header, messageId, key, signer, generated);
     } catch (error) {
       key.wipe();
       throw error;
@@ -126,14 +126,15 @@ export async function startSealing(
 }
 
 function sealing(
+  { frameBytes, context, options }: SealingPlan,
   header: Bytes,
-  frameBytes: number,
   messageId: Bytes,
   key: MessageKey,
   signer: MessageSigner | undefined,
   generated: GeneratedDataKey,
-  context: EncryptionContext,
 ): Sealing {
+  const { signal } = options;
+  const common = signal === undefined ? { messageId } : { messageId, signal };
   return {
     header,
     frameBytes,
@@ -141,7 +142,7 @@ function sealing(
     ...(generated.keyVersion === undefined ? {} : { keyVersion: generated.keyVersion }),
     context,
     seal(src, dst, firstSequence, counts) {
-      const pending = key.sealFrames({ messageId, firstSequence, src, dst, ...counts });
+      const pending = key.sealFrames({ ...common, firstSequence, src, dst, ...counts });
       if (pending instanceof Promise) return pending.then(() => signer?.update(dst));
       return signer?.update(dst);
     },

@@ -1,9 +1,9 @@
 /** Sealing and opening as Web TransformStreams, with backpressure; they go into Node's `pipeline` as they are. */
 
 import type { Bytes } from "../bytes.js";
-import { defaultEngine } from "../engine/select.js";
 import { InputError } from "../errors.js";
 import type { MessageHeader } from "../message/header.js";
+import { defaultEngine } from "../pool/default.js";
 import { publicHeader } from "./inspect.js";
 import { FrameOpener, planOpening } from "./opening.js";
 import type { DecryptOptions, EncryptOptions } from "./options.js";
