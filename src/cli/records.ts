@@ -3,14 +3,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import { openAtomicFile } from "../atomic-file.js";
-import { type Arena, KeyladderError, type Records } from "../index.js";
+import { type Arena, KeyladderError, type Ladder, type Records } from "../index.js";
 import { collect, parsePairs } from "./arguments.js";
 import { EXIT, EXIT_CODES_HELP, usageError } from "./exit-codes.js";
 import { refuseTarget } from "./files.js";
 import { CsvRows } from "./row-csv.js";
 import type { RowFormat } from "./row-format.js";
 import { JsonRows } from "./row-json.js";
-import { MARK, type Outcome, rowTransform } from "./row-transform.js";
+import { MARK, type Outcome, type RowCounts, rowTransform } from "./row-transform.js";
 import { type GlobalFlags, type Session, withLadder } from "./session.js";
 import { pumpTo, refuseTerminal } from "./streams.js";
 import { oneLine } from "./text.js";
@@ -105,34 +105,43 @@ async function rows(session: Session, direction: Direction, file: string | undef
     throw usageError("stdin cannot carry both the data and the passphrase", "--passphrase-fd 3 3< FILE");
   }
   const format = formatOf(flags, field, direction);
-  await withRecords(session, flags, direction === "seal", async (records) => {
+  await withLadder(session, flags, async (ladder) => {
+    // Sealing makes the keyset before the first row. Opening waits for one: in a pipe, the sealing end makes it meanwhile.
+    let opening = direction === "seal" ? recordsOf(ladder, flags, true) : undefined;
+    const records = (): Promise<Records> => {
+      opening ??= recordsOf(ladder, flags, false);
+      return opening;
+    };
+    await opening;
     const { transform, counts } = rowTransform({
       direction,
       format,
       bindTo: bind === undefined ? undefined : bindingOf(keyset, field),
       marked: flags.prefix !== false,
-      process: (values, aad) => (direction === "seal" ? seal(records, values, aad) : open(records, values, aad)),
+      process: async (values, aad) =>
+        direction === "seal" ? seal(await records(), values, aad) : open(await records(), values, aad),
       onBadRow(error) {
         if (flags.keepGoing !== true) throw error;
         session.out.error(error);
       },
     });
-    await pumpTo(session, file, transform, {
-      output: flags.output,
-      force: flags.force === true,
-      mode: rowsMode(direction),
-    });
-    const done = direction === "seal" ? "sealed" : "opened";
-    const keys = records.info.keyIds.length;
-    const bound = bind === undefined ? "not bound to a row" : `bound to ${oneLine(bind)}`;
-    session.out.result(
-      `${done} ${grouped(counts.changed)} of ${grouped(counts.rows)} rows · field ${oneLine(field)} · ${bound} · ` +
-        `keyset ${oneLine(keyset)} (${keys} key${keys === 1 ? "" : "s"})`,
-      { [done]: counts.changed, rows: counts.rows, failed: counts.failed, field, ...(bind && { bind }), keyset },
-      "stderr",
-    );
-    if (counts.failed > 0) session.exitCode = EXIT.someFailed;
+    const target = { output: flags.output, force: flags.force === true, mode: rowsMode(direction) };
+    await pumpTo(session, file, transform, target);
+    summarise(session, direction, flags, counts, (await records()).info.keyIds.length);
   });
+}
+
+function summarise(session: Session, direction: Direction, flags: RowFlags, counts: RowCounts, keys: number): void {
+  const { field = "", bind, keyset = "" } = flags;
+  const done = direction === "seal" ? "sealed" : "opened";
+  const bound = bind === undefined ? "not bound to a row" : `bound to ${oneLine(bind)}`;
+  session.out.result(
+    `${done} ${grouped(counts.changed)} of ${grouped(counts.rows)} rows · field ${oneLine(field)} · ${bound} · ` +
+      `keyset ${oneLine(keyset)} (${keys} key${keys === 1 ? "" : "s"})`,
+    { [done]: counts.changed, rows: counts.rows, failed: counts.failed, field, ...(bind && { bind }), keyset },
+    "stderr",
+  );
+  if (counts.failed > 0) session.exitCode = EXIT.someFailed;
 }
 
 /** Opened rows are for their owner alone, as decrypted files are. */
@@ -212,7 +221,8 @@ function valueAt({ bytes, offsets }: Arena, index: number): Uint8Array {
 
 async function rotate(session: Session, flags: KeysetFlags): Promise<void> {
   const keyset = requireKeyset(flags);
-  await withRecords(session, flags, false, async (records) => {
+  await withLadder(session, flags, async (ladder) => {
+    const records = await recordsOf(ladder, flags, false);
     await records.rotate();
     const { primaryKeyId, keyIds } = records.info;
     const older = keyIds.length - 1;
@@ -225,7 +235,8 @@ async function exportKeyset(session: Session, flags: KeysetFlags): Promise<void>
   const keyset = requireKeyset(flags);
   const { output } = flags;
   refuseTerminal(session, output);
-  await withRecords(session, flags, false, async (records) => {
+  await withLadder(session, flags, async (ladder) => {
+    const records = await recordsOf(ladder, flags, false);
     const bytes = await records.export();
     if (output === undefined || output === "-") {
       session.out.stdout.write(bytes);
@@ -252,21 +263,8 @@ function requireKeyset({ key, keyset }: KeysetFlags): string {
   return keyset;
 }
 
-async function withRecords(
-  session: Session,
-  flags: KeysetFlags,
-  create: boolean,
-  use: (records: Records) => Promise<void>,
-): Promise<void> {
-  const context = parsePairs(flags.context, "-c");
-  await withLadder(session, flags, async (ladder) => {
-    const records = await ladder.records({ key: flags.key ?? "", keyset: flags.keyset ?? "", context, create });
-    try {
-      await use(records);
-    } finally {
-      records[Symbol.dispose]();
-    }
-  });
+function recordsOf(ladder: Ladder, { key = "", keyset = "", context }: KeysetFlags, create: boolean): Promise<Records> {
+  return ladder.records({ key, keyset, context: parsePairs(context, "-c"), create });
 }
 
 function grouped(count: number): string {
