@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installContenders } from "./harness/dependencies.mjs";
 import { describeMachine } from "./harness/machine.mjs";
+import { OURS } from "./harness/measure.mjs";
 import { runCases } from "./harness/run-cases.mjs";
 import { htmlReport } from "./report/html.mjs";
 import { writeReadme } from "./report/readme.mjs";
@@ -48,7 +49,8 @@ async function run() {
   for (const suite of wanted) {
     const cases = (suite.cases ?? []).filter(({ name }) => name.includes(flags.only));
     if (suite.run === undefined && cases.length === 0) continue;
-    const result = await (suite.run?.(effort, flags.only) ?? runCases(cases, suite.peers ?? [], effort));
+    const result = await (suite.run?.(effort, flags.only) ??
+      runCases(cases, [suite.ours ?? OURS, ...(suite.peers ?? [])], effort));
     rows.push(...result.rows);
     Object.assign(versions, result.versions);
   }

@@ -98,14 +98,19 @@ export const subjects = {
     const wire = new Uint8Array(framesWireBytes(bytes));
     const opened = new Uint8Array(bytes);
     const sealing = { ...batch, src: plaintext, dst: wire };
+    /** @param {boolean} authentic */
+    const release = (authentic) => {
+      if (!authentic) throw new Error("a frame did not open");
+      return opened;
+    };
     return {
       seal: () => {
-        key.sealFrames(sealing);
-        return wire;
+        const sealed = key.sealFrames(sealing);
+        return sealed instanceof Promise ? sealed.then(() => wire) : wire;
       },
       open: (sealed) => {
-        if (key.openFrames({ ...batch, src: sealed, dst: opened }) !== true) throw new Error("a frame did not open");
-        return opened;
+        const answer = key.openFrames({ ...batch, src: sealed, dst: opened });
+        return answer instanceof Promise ? answer.then(release) : release(answer);
       },
     };
   },

@@ -5,11 +5,19 @@ import { fork } from "node:child_process";
 /** @typedef {Awaited<ReturnType<typeof start>>} Contender */
 
 /**
- * @param {string} name of a module in contenders/
- * @param {Readonly<Record<string, string>>} [env] besides this process's own
+ * Contenders that are a module of another name in another environment. On its own keyladder has one thread, as the peers
+ * have: what more threads bring is a case of its own.
+ * @type {Readonly<Record<string, { module: string, env: Readonly<Record<string, string>> }>>}
  */
-export async function start(name, env = {}) {
-  const child = fork(new URL("worker.mjs", import.meta.url), [name], {
+const ENVIRONMENTS = {
+  keyladder: { module: "keyladder", env: { KEYLADDER_POOL: "0" } },
+  "two-threads": { module: "keyladder", env: { KEYLADDER_POOL: "1" } },
+};
+
+/** @param {string} name of a module in contenders/, or of an environment */
+export async function start(name) {
+  const { module, env } = ENVIRONMENTS[name] ?? { module: name, env: {} };
+  const child = fork(new URL("worker.mjs", import.meta.url), [module], {
     serialization: "advanced",
     env: { ...process.env, ...env },
   });

@@ -8,7 +8,7 @@ import { median, ratioOf } from "./statistics.mjs";
  * @typedef {{ suite: string, name: string, kind: string, direction: "seal" | "open", bytes: number, items?: number,
  *   crossOpen?: boolean, options?: Readonly<Record<string, any>> }} Case
  * @typedef {{ suite: string, case: string, kind: string, direction: string, bytes: number, items: number, contender: string,
- *   roundsMs: number[], medianMs: number, gbPerSecond: number, ratio: number, low: number, high: number,
+ *   roundsMs: number[], medianMs: number, gbPerSecond: number, base: boolean, ratio: number, low: number, high: number,
  *   peakRssMb?: number }} Row
  */
 
@@ -39,7 +39,7 @@ async function agreeing(case_, contenders) {
 
 /**
  * @param {Case} case_
- * @param {readonly import("./contender.mjs").Contender[]} contenders
+ * @param {readonly import("./contender.mjs").Contender[]} contenders the first is whose time the ratios are counted in
  * @param {{ rounds: number, roundMs: number }} effort
  * @returns {Promise<Row[]>} one a contender that takes part
  */
@@ -52,7 +52,7 @@ export async function measure(case_, contenders, { rounds, roundMs }) {
       times.get(contender.name)?.push((await contender.ask({ verb: "round", ms: roundMs })).meanMs);
     }
   }
-  return rowsOf(case_, times);
+  return rowsOf(case_, times, contenders[0]?.name);
 }
 
 /**
@@ -66,7 +66,7 @@ export function rowsOf({ suite, name, kind, direction, bytes, items = 1 }, times
   return [...times].map(([contender, roundsMs]) => {
     const medianMs = median(roundsMs);
     const gbPerSecond = bytes / 1e6 / medianMs;
-    const ratios = ratioOf(roundsMs, ours);
-    return { suite, case: name, kind, direction, bytes, items, contender, roundsMs, medianMs, gbPerSecond, ...ratios };
+    const own = { contender, base: contender === base, roundsMs, medianMs, gbPerSecond };
+    return { suite, case: name, kind, direction, bytes, items, ...own, ...ratioOf(roundsMs, ours) };
   });
 }

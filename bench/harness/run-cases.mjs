@@ -1,19 +1,19 @@
 /** The cases of one suite, by contenders' processes. */
 
 import { start } from "./contender.mjs";
-import { measure, OURS } from "./measure.mjs";
+import { measure } from "./measure.mjs";
 
 /**
  * @param {readonly import("./measure.mjs").Case[]} cases
- * @param {readonly string[]} peers
+ * @param {readonly string[]} names of contenders; ratios are counted in the first one's time
  * @param {{ rounds: number, roundMs: number }} effort
  */
-export async function runCases(cases, peers, effort) {
+export async function runCases(cases, names, effort) {
   const contenders = [];
   /** @type {import("./measure.mjs").Row[]} */
   const rows = [];
   try {
-    for (const name of [OURS, ...peers]) contenders.push(await start(name));
+    for (const name of names) contenders.push(await start(name));
     for (const case_ of cases) {
       const measured = await measure(case_, contenders, effort);
       rows.push(...measured);
@@ -30,6 +30,6 @@ export async function runCases(cases, peers, effort) {
 }
 
 /** @param {import("./measure.mjs").Row} row */
-function inShort({ contender, ratio, medianMs }) {
-  return contender === OURS ? `${(medianMs * 1000).toPrecision(3)} us` : `${ratio.toFixed(1)}x ${contender}`;
+function inShort({ contender, base, ratio, medianMs }) {
+  return base ? `${(medianMs * 1000).toPrecision(3)} us` : `${ratio.toFixed(1)}x ${contender}`;
 }

@@ -1,7 +1,6 @@
 /** One self-contained page: no script, no font, no picture from elsewhere. */
 
 import { readFileSync } from "node:fs";
-import { OURS } from "../harness/measure.mjs";
 import { SUITES } from "../suites/index.mjs";
 import { judged } from "../targets.mjs";
 import { ratioChart, targetChart, timeChart } from "./bar-chart.mjs";
@@ -47,7 +46,7 @@ function bothDirections(rows, options) {
 function ratios(rows) {
   const groups = [...new Set(rows.map((row) => row.case))].map((name) => ({
     name,
-    bars: rows.filter((row) => row.case === name && row.contender !== OURS),
+    bars: rows.filter((row) => row.case === name && !row.base),
   }));
   return `<div class="scroll">${ratioChart(
     "ratios",
@@ -60,8 +59,8 @@ function ratiosByPart(rows, partOf) {
   return [...new Set(rows.map(partOf))]
     .map((part) => {
       const own = rows.filter((row) => partOf(row) === part);
-      const peers = contendersOf(own).filter((name) => name !== OURS);
-      const against = peers.length === 1 ? `, against the ${lookOf(peers[0] ?? "").label}` : "";
+      const peers = contendersOf(own.filter(({ base }) => !base));
+      const against = peers.length === 1 ? `, against ${lookOf(peers[0] ?? "").label}` : "";
       return `<h3>${escaped(`${part}${against}`)}</h3>${ratios(own)}`;
     })
     .join("");
@@ -117,7 +116,7 @@ const DRAWN = {
   messages: (rows) =>
     ratiosByPart(rows, (row) => (row.case.includes("signed") ? "Signed, suite 0x0578" : "Suite 0x0478")),
   streams: (rows) => ratiosByPart(rows, () => "Suite 0x0478"),
-  pool: ratios,
+  pool: (rows) => ratiosByPart(rows, () => "Two threads against one"),
   files: times,
   ladder: operations,
 };
@@ -131,7 +130,7 @@ function table(rows) {
       const row = rows.find((candidate) => candidate.case === name && candidate.contender === contender);
       if (row === undefined) return "<td></td>";
       const own = figureText(row);
-      return row.ratio === 1 ? `<td class="ours">${own}</td>` : `<td>${own}<small>${ratioText(row.ratio)}</small></td>`;
+      return row.base ? `<td class="ours">${own}</td>` : `<td>${own}<small>${ratioText(row.ratio)}</small></td>`;
     });
     return `<tr><td>${escaped(name)}</td>${cells.join("")}</tr>`;
   });

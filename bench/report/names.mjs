@@ -18,7 +18,7 @@ const LOOKS = {
   "ipsec-mb": { label: "Intel ipsec-mb", colour: "teal" },
   "cp + sync": { label: "cp + sync", colour: "grey" },
   age: { label: "age", colour: "orange" },
-  "one-thread": { label: "one thread", colour: "grey" },
+  "two-threads": { label: "keyladder, two threads", colour: "ours", ours: true },
 };
 
 /** @param {string} contender @returns {Look} */

@@ -18,7 +18,7 @@ function suiteTable(rows) {
       const row = rows.find((candidate) => candidate.case === name && candidate.contender === contender);
       if (row === undefined) return "";
       const own = figureText(row);
-      return row.ratio === 1 ? own : `${own}  ${ratioText(row.ratio)}`;
+      return row.base ? own : `${own}  ${ratioText(row.ratio)}`;
     });
     table.push([name, ...cells]);
   }

@@ -5,12 +5,13 @@ import { SUITES as FILES } from "./files.mjs";
 import { SUITES as LADDER } from "./ladder.mjs";
 import { SUITES as MESSAGES } from "./messages.mjs";
 import { SUITES as NATIVE } from "./native.mjs";
+import { SUITES as POOL } from "./pool.mjs";
 
 /**
- * @typedef {{ name: string, title: string, about: string, peers?: readonly string[],
+ * @typedef {{ name: string, title: string, about: string, ours?: string, peers?: readonly string[],
  *   cases?: readonly import("../harness/measure.mjs").Case[],
  *   run?: (effort: { rounds: number, roundMs: number }, only: string) => Promise<{ rows: import("../harness/measure.mjs").Row[], versions: Record<string, string | undefined> }> }} Suite
  */
 
 /** @type {readonly Suite[]} */
-export const SUITES = [...NATIVE, ...AEAD, ...MESSAGES, ...FILES, ...LADDER];
+export const SUITES = [...NATIVE, ...AEAD, ...MESSAGES, ...POOL, ...FILES, ...LADDER];
