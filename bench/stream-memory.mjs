@@ -27,8 +27,8 @@ async function* source() {
 const started = performance.now();
 await pipeline(
   Readable.from(source()),
-  encryptStream({ keyring }),
-  decryptStream({ keyring }),
+  /** @type {any} */ (encryptStream({ keyring })),
+  /** @type {any} */ (decryptStream({ keyring })),
   new Writable({
     write(/** @type {Uint8Array} */ data, _encoding, done) {
       received.update(data);

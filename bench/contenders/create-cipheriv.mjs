@@ -9,7 +9,7 @@ const TAG_BYTES = 16;
 const NO_AAD = new Uint8Array(0);
 export const version = `OpenSSL ${process.versions.openssl}`;
 
-/** @param {Uint8Array} nonce @param {Uint8Array} aad @param {Uint8Array} src */
+/** @param {Uint8Array} nonce @param {Uint8Array} aad @param {Uint8Array} src @returns {[Uint8Array, Uint8Array]} */
 function seal(nonce, aad, src) {
   const cipher = createCipheriv("aes-256-gcm", KEY, nonce);
   if (aad.length > 0) cipher.setAAD(aad);

@@ -40,6 +40,7 @@ function recordSubject(plaintext, count, prefix, nonces) {
   const sealing = { prefix, src: plaintext, srcOffsets: offsetsOf(count, recordBytes), aad, nonces, dst, dstOffsets };
   const opening = {
     prefix,
+    src: /** @type {Uint8Array} */ (dst),
     srcOffsets: offsetsOf(count, recordBytes + overhead),
     aad,
     dst: opened,

@@ -56,7 +56,7 @@ export async function measure(case_, contenders, { rounds, roundMs }) {
 }
 
 /**
- * @param {Pick<Case, "suite" | "name" | "kind" | "direction" | "bytes" | "items">} case_
+ * @param {Omit<Case, "direction"> & { direction: string }} case_
  * @param {ReadonlyMap<string, number[]>} times of each contender, a round each, in ms a call
  * @param {string} [base] whose time the ratios are counted in
  * @returns {Row[]} `ratio`: how many times longer this contender takes than ours

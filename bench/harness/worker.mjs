@@ -116,9 +116,10 @@ const handlers = {
   },
 };
 
-process.on("message", async (/** @type {{ verb: keyof typeof handlers } & any} */ request) => {
+process.on("message", async (/** @type {any} */ request) => {
+  const verb = /** @type {keyof typeof handlers} */ (request.verb);
   try {
-    process.send?.(await handlers[request.verb](request));
+    process.send?.(await handlers[verb](request));
   } catch (error) {
     process.send?.({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }

@@ -45,7 +45,7 @@ async function programRound(program) {
   return stdout
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line));
+    .map((/** @type {string} */ line) => JSON.parse(line));
 }
 
 /** One second of `openssl speed` at one size. @param {number} bytes @returns {Promise<Measured>} */
