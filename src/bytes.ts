@@ -5,7 +5,22 @@ import { FormatError, InputError } from "./errors.js";
 /** A `Uint8Array` over an `ArrayBuffer` of its own (fits fetch, Blob and WebCrypto). */
 export type Bytes = ReturnType<typeof Uint8Array.of>;
 
+/** Gives an array of so many bytes, for whoever writes all of it. */
+export type TakeArray = (length: number) => Bytes;
+
 export const EMPTY: Bytes = new Uint8Array(0);
+
+/** From here on zeros cost more than the way around them. */
+const UNFILLED_FROM_BYTES = 65_536;
+
+/**
+ * A fresh array, with a buffer of its own, for whoever writes all of it or wipes it: until then it may show what its
+ * memory held before.
+ */
+export function unfilled(length: number): Bytes {
+  if (length < UNFILLED_FROM_BYTES || typeof Buffer === "undefined") return new Uint8Array(length);
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer as ArrayBuffer);
+}
 
 /** Joins `parts` into a fresh array. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {

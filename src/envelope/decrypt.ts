@@ -1,6 +1,6 @@
 /** Opens one message in memory. */
 
-import { type Bytes, fromUtf8, overlap, wipe } from "../bytes.js";
+import { type Bytes, fromUtf8, overlap, unfilled, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
 import { DecryptError, FormatError, InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
@@ -51,7 +51,7 @@ export async function openMessage(
   if (bytes > plan.maxPlaintextBytes) throw plaintextLimit(plan);
   checkOut(plan.options.out, message, bytes);
   const opening = await startOpening(plan, header, engine);
-  const plaintext = plan.options.out?.subarray(0, bytes) ?? new Uint8Array(bytes);
+  const plaintext = plan.options.out?.subarray(0, bytes) ?? unfilled(bytes);
   try {
     let at = 0;
     for (const part of parts) {

@@ -1,6 +1,6 @@
 /** Seals bytes or text into one message. */
 
-import { type Bytes, copyOf, overlap, utf8, wipe } from "../bytes.js";
+import { type Bytes, copyOf, overlap, unfilled, utf8, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
 import { InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
@@ -58,7 +58,7 @@ export async function sealMessage(
 
 /** Fresh, or the start of the caller's. @throws InputError ERR_OUTPUT_TOO_SMALL (`neededBytes`), ERR_OVERLAP */
 function messageBuffer(out: unknown, plaintext: Uint8Array, bytes: number): Bytes {
-  if (out === undefined) return new Uint8Array(bytes);
+  if (out === undefined) return unfilled(bytes);
   if (!(out instanceof Uint8Array)) throw new InputError("ERR_INPUT", '"out" expected a Uint8Array');
   if (out.length < bytes) {
     const message = `"out" expected at least ${bytes} bytes, got ${out.length}`;

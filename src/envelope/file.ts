@@ -2,11 +2,12 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { ioError, openAtomicFile } from "../atomic-file.js";
-import type { Bytes } from "../bytes.js";
+import { type Bytes, type TakeArray, unfilled, wipe } from "../bytes.js";
 import { InputError } from "../errors.js";
 import type { EncryptionContext } from "../message/context.js";
 import { defaultEngine } from "../pool/default.js";
 import { pathOf } from "./file-source.js";
+import { FileWriter } from "./file-writer.js";
 import { FrameOpener, type Opening, planOpening } from "./opening.js";
 import { type DecryptOptions, type EncryptOptions, wholeNumber } from "./options.js";
 import { FrameSealer, planSealing } from "./sealing.js";
@@ -42,18 +43,14 @@ export async function encryptFile(
 ): Promise<FileResult> {
   const options = { ...given };
   const plan = planSealing(options, FILE_OPTIONS);
-  let sealer: FrameSealer | undefined;
-  const counts = await convert(
+  const { worker, ...counts } = await convert(
     pathOf(from, "from"),
     pathOf(to, "to"),
     { mode: 0o644, ...files(options) },
     options,
-    (bytes) => {
-      sealer = new FrameSealer(plan, defaultEngine(), bytes);
-      return sealer;
-    },
+    (bytes, take) => new FrameSealer(plan, defaultEngine(), bytes, take),
   );
-  const { keyId, keyVersion } = (sealer as FrameSealer).sealedUnder;
+  const { keyId, keyVersion } = worker.sealedUnder;
   return {
     plaintextBytes: counts.read,
     messageBytes: counts.written,
@@ -74,15 +71,14 @@ export async function decryptFile(
 ): Promise<FileResult> {
   const options = { ...given };
   const plan = planOpening({ ...options, signed: options.signed ?? "verify-at-end" }, FILE_OPTIONS);
-  const opener = new FrameOpener(plan, defaultEngine());
-  const counts = await convert(
+  const { worker, ...counts } = await convert(
     pathOf(from, "from"),
     pathOf(to, "to"),
     { mode: 0o600, ...files(options) },
     options,
-    () => opener,
+    (_, take) => new FrameOpener(plan, defaultEngine(), undefined, take),
   );
-  const { keyId, keyVersion, context } = opener.opening as Opening;
+  const { keyId, keyVersion, context } = worker.opening as Opening;
   return { plaintextBytes: counts.written, messageBytes: counts.read, keyId, ...version(keyVersion), context };
 }
 
@@ -103,66 +99,89 @@ function version(keyVersion: number | undefined): { keyVersion?: number } {
   return keyVersion === undefined ? {} : { keyVersion };
 }
 
-/** Reads `from`, writes what the worker makes of it, and gives it the name `to` only when all went well. */
-async function convert(
+/**
+ * Reads `from`, writes what the worker makes of it, and gives it the name `to` only when all went well. The next read and
+ * the writes before it are under way while a chunk is worked on.
+ */
+async function convert<Worker extends FrameSealer | FrameOpener>(
   from: string,
   to: string,
   target: { overwrite?: boolean; mode: number },
   { signal, onProgress }: { signal?: AbortSignal } & FileOptions,
-  workerOf: (sourceBytes: number) => FrameSealer | FrameOpener,
-): Promise<{ read: number; written: number }> {
+  workerOf: (sourceBytes: number, take: TakeArray) => Worker,
+): Promise<{ read: number; written: number; worker: Worker }> {
   signal?.throwIfAborted();
   const source = await open(from, "r").catch((error) => Promise.reject(ioError(error, `read ${from}`)));
+  const reader = new FileReader(source, from);
   try {
     const totalBytes = (await source.stat()).size;
     const file = await openAtomicFile(to, target);
-    const worker = workerOf(totalBytes);
-    let written = 0;
-    const write = async (chunks: Bytes[]): Promise<void> => {
-      for (const chunk of chunks) {
-        await writeAll(file.handle, chunk, to);
-        written += chunk.length;
-      }
+    const writer = new FileWriter(file.handle, to);
+    const worker = workerOf(totalBytes, writer.take);
+    const write = async (chunks: readonly Bytes[]): Promise<void> => {
+      for (const chunk of chunks) await writer.write(chunk);
     };
-    const buffer = new Uint8Array(READ_BYTES);
     try {
       let read = 0;
       for (;;) {
         signal?.throwIfAborted();
-        const bytes = await readSome(source, buffer, from);
-        if (bytes === 0) break;
-        read += bytes;
-        await write(await worker.update(buffer.subarray(0, bytes)));
+        const chunk = await reader.next();
+        if (chunk.length === 0) break;
+        read += chunk.length;
+        await write(await worker.update(chunk));
         onProgress?.({ doneBytes: read, totalBytes: Math.max(totalBytes, read) });
       }
       await write(await worker.final());
+      await writer.finish();
       signal?.throwIfAborted();
       await file.commit();
-      return { read, written };
+      return { read, written: writer.writtenBytes, worker };
     } catch (error) {
       worker.wipe();
+      await writer.settle();
       await file.discard();
       throw error;
-    } finally {
-      buffer.fill(0);
     }
   } finally {
+    await reader.settle();
     await source.close();
   }
 }
 
-async function readSome(source: FileHandle, buffer: Uint8Array, path: string): Promise<number> {
-  try {
-    return (await source.read(buffer, 0, buffer.length)).bytesRead;
-  } catch (error) {
-    throw ioError(error, `read ${path}`);
-  }
-}
+/** Reads a file one chunk ahead, into two arrays by turns. */
+class FileReader {
+  readonly #handle: FileHandle;
+  readonly #path: string;
+  readonly #arrays = [unfilled(READ_BYTES), unfilled(READ_BYTES)] as const;
+  #turn = 0;
+  #ahead: Promise<{ chunk: Bytes } | { error: unknown }> | undefined;
 
-async function writeAll(handle: FileHandle, chunk: Uint8Array, path: string): Promise<void> {
-  try {
-    for (let at = 0; at < chunk.length; ) at += (await handle.write(chunk, at)).bytesWritten;
-  } catch (error) {
-    throw ioError(error, `write ${path}`);
+  constructor(handle: FileHandle, path: string) {
+    this.#handle = handle;
+    this.#path = path;
+  }
+
+  /** The next chunk, empty at the end; valid until the call after the next. @throws StoreError ERR_IO */
+  async next(): Promise<Bytes> {
+    const result = await (this.#ahead ?? this.#read());
+    if ("error" in result) throw ioError(result.error, `read ${this.#path}`);
+    if (result.chunk.length > 0) this.#ahead = this.#read();
+    return result.chunk;
+  }
+
+  /** Nothing is read any more, and what was is zeroed. Never rejects. */
+  async settle(): Promise<void> {
+    await this.#ahead;
+    wipe(...this.#arrays);
+  }
+
+  async #read(): Promise<{ chunk: Bytes } | { error: unknown }> {
+    const array = this.#arrays[this.#turn++ % 2] as Bytes;
+    try {
+      const { bytesRead } = await this.#handle.read(array, 0, array.length);
+      return { chunk: array.subarray(0, bytesRead) };
+    } catch (error) {
+      return { error };
+    }
   }
 }

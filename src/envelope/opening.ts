@@ -1,6 +1,6 @@
 /** How a message is opened: policy, data key, commitment, header tag; then its frames. Shared by the verbs that read. */
 
-import { type Bytes, concat, constantTimeEqual, fromBase64, wipe } from "../bytes.js";
+import { type Bytes, concat, constantTimeEqual, fromBase64, type TakeArray, unfilled, wipe } from "../bytes.js";
 import { DataKey } from "../engine/data-key.js";
 import type { Engine, MessageKey } from "../engine/port.js";
 import { type MessageVerifier, messageVerifier } from "../engine/primitives.js";
@@ -238,16 +238,24 @@ export class FrameOpener {
   readonly #engine: Engine;
   readonly #parser: MessageParser;
   readonly #onHeader: (opening: Opening) => void;
+  readonly #take: TakeArray;
   #opening: Opening | undefined;
   #plaintextBytes = 0;
   #wiped = false;
   /** The last frame of a signed message, until the signature is verified. */
   #held: Bytes | undefined;
 
-  constructor(plan: OpeningPlan, engine: Engine, onHeader: (opening: Opening) => void = () => undefined) {
+  /** @param take where plaintext comes to stand */
+  constructor(
+    plan: OpeningPlan,
+    engine: Engine,
+    onHeader: (opening: Opening) => void = () => undefined,
+    take: TakeArray = unfilled,
+  ) {
     this.#plan = plan;
     this.#engine = engine;
     this.#onHeader = onHeader;
+    this.#take = take;
     this.#parser = new MessageParser({
       maxEncryptedDataKeys: plan.maxDataKeys,
       maxHeldBytes: plan.options.maxPlaintextBytes ?? DEFAULT_MAX_HELD_BYTES,
@@ -264,7 +272,7 @@ export class FrameOpener {
     return this.#opening;
   }
 
-  /** What `chunk` completes, in order; fresh arrays. `chunk` is borrowed until this settles. */
+  /** What `chunk` completes, in order. `chunk` is borrowed until this settles. */
   async update(chunk: Uint8Array): Promise<Bytes[]> {
     this.#parser.push(chunk);
     return this.#drain();
@@ -312,7 +320,7 @@ export class FrameOpener {
     const bytes = partBytes(part);
     this.#plaintextBytes += bytes;
     if (this.#plaintextBytes > this.#plan.maxPlaintextBytes) throw plaintextLimit(this.#plan);
-    const plaintext = new Uint8Array(bytes);
+    const plaintext = this.#take(bytes);
     await opening.open(part, plaintext);
     const last = part.kind === "body" ? bytes : part.finalBytes;
     if (opening.header.suiteInfo.signature === undefined || last === undefined) {
@@ -331,8 +339,8 @@ export class FrameOpener {
   }
 }
 
-/** About as many wire bytes as one call of the engine opens. */
-const BATCH_BYTES = 512 * 1024;
+/** The most wire bytes, one frame more, that one call of the engine opens: it cuts them as it likes. */
+const BATCH_BYTES = 16 * 1024 * 1024;
 
 export function plaintextLimit({ maxPlaintextBytes }: OpeningPlan): LimitError {
   return new LimitError("ERR_LIMIT_PLAINTEXT", `the plaintext exceeds the limit of ${maxPlaintextBytes} bytes`);

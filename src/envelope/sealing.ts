@@ -1,6 +1,6 @@
 /** How a message comes to be: materials, header, frames, footer. Shared by the verbs that write messages. */
 
-import { type Bytes, concat, EMPTY, toBase64 } from "../bytes.js";
+import { type Bytes, concat, EMPTY, type TakeArray, toBase64, unfilled } from "../bytes.js";
 import { DataKey } from "../engine/data-key.js";
 import type { Engine, MessageKey } from "../engine/port.js";
 import { type MessageSigner, messageSigner, randomId } from "../engine/primitives.js";
@@ -194,6 +194,7 @@ export class FrameSealer {
   readonly #plan: SealingPlan;
   readonly #engine: Engine;
   readonly #expectedBytes: number | undefined;
+  readonly #take: TakeArray;
   #sealing: Sealing | undefined;
   #held: Uint8Array = new Uint8Array(0);
   #heldBytes = 0;
@@ -201,11 +202,15 @@ export class FrameSealer {
   #plaintextBytes = 0;
   #wiped = false;
 
-  /** @param expectedBytes where the whole length is known ahead */
-  constructor(plan: SealingPlan, engine: Engine, expectedBytes?: number) {
+  /**
+   * @param expectedBytes where the whole length is known ahead
+   * @param take where sealed frames come to stand
+   */
+  constructor(plan: SealingPlan, engine: Engine, expectedBytes?: number, take: TakeArray = unfilled) {
     this.#plan = plan;
     this.#engine = engine;
     this.#expectedBytes = expectedBytes;
+    this.#take = take;
   }
 
   get plaintextBytes(): number {
@@ -218,7 +223,7 @@ export class FrameSealer {
     return this.#sealing;
   }
 
-  /** What `chunk` completes, in order; fresh arrays. `chunk` is borrowed until this settles. */
+  /** What `chunk` completes, in order. `chunk` is borrowed until this settles. */
   async update(chunk: Uint8Array): Promise<Bytes[]> {
     const out: Bytes[] = [];
     const bytes = chunk.length;
@@ -227,31 +232,33 @@ export class FrameSealer {
     const { frameBytes } = sealing;
     this.#plaintextBytes += bytes;
     checkPlaintextBytes(this.#plan, this.#plaintextBytes);
-    let at = 0;
+    let frames = Math.ceil((this.#heldBytes + bytes) / frameBytes) - 1;
+    if (frames <= 0) {
+      this.#hold(chunk, frameBytes);
+      return out;
+    }
+    const sealed = this.#take(framesWireBytes(regular(frames, frameBytes)));
+    const firstBytes = framesWireBytes(regular(1, frameBytes));
+    let [at, sealedAt] = [0, 0];
     if (this.#heldBytes > 0) {
-      at = Math.min(frameBytes - this.#heldBytes, chunk.length);
+      at = frameBytes - this.#heldBytes;
       this.#hold(chunk.subarray(0, at), frameBytes);
-      if (at === chunk.length) return out;
-      out.push(
-        await this.#seal(sealing, this.#held.subarray(0, frameBytes), {
-          frameBytes,
-          regularFrames: 1,
-          finalBytes: undefined,
-        }),
+      await this.#seal(
+        sealing,
+        this.#held.subarray(0, frameBytes),
+        sealed.subarray(0, firstBytes),
+        regular(1, frameBytes),
       );
       this.#heldBytes = 0;
+      sealedAt = firstBytes;
+      frames--;
     }
-    const perBatch = Math.max(1, Math.floor(BATCH_BYTES / frameBytes));
-    for (let frames = Math.ceil((chunk.length - at) / frameBytes) - 1; frames > 0; ) {
-      const regularFrames = Math.min(frames, perBatch);
-      const end = at + regularFrames * frameBytes;
-      out.push(
-        await this.#seal(sealing, chunk.subarray(at, end), { frameBytes, regularFrames, finalBytes: undefined }),
-      );
-      at = end;
-      frames -= regularFrames;
+    const end = at + frames * frameBytes;
+    if (frames > 0) {
+      await this.#seal(sealing, chunk.subarray(at, end), sealed.subarray(sealedAt), regular(frames, frameBytes));
     }
-    this.#hold(chunk.subarray(at), frameBytes);
+    this.#hold(chunk.subarray(end), frameBytes);
+    out.push(sealed);
     return out;
   }
 
@@ -260,7 +267,9 @@ export class FrameSealer {
     const out: Bytes[] = [];
     const sealing = await this.#start(out);
     const counts = { frameBytes: sealing.frameBytes, regularFrames: 0, finalBytes: this.#heldBytes };
-    out.push(await this.#seal(sealing, this.#held.subarray(0, this.#heldBytes), counts));
+    const sealed = this.#take(framesWireBytes(counts));
+    await this.#seal(sealing, this.#held.subarray(0, this.#heldBytes), sealed, counts);
+    out.push(sealed);
     const end = sealing.footer();
     if (end.length > 0) out.push(end);
     this.wipe();
@@ -285,11 +294,10 @@ export class FrameSealer {
     return this.#sealing;
   }
 
-  async #seal(sealing: Sealing, src: Uint8Array, counts: FrameCounts): Promise<Bytes> {
-    const dst = new Uint8Array(framesWireBytes(counts));
-    await sealing.seal(src, dst, this.#sequence, counts);
+  async #seal(sealing: Sealing, src: Uint8Array, dst: Uint8Array, counts: FrameCounts): Promise<void> {
+    const pending = sealing.seal(src, dst, this.#sequence, counts);
+    if (pending !== undefined) await pending;
     this.#sequence += counts.regularFrames;
-    return dst;
   }
 
   /** Keeps `bytes` behind what is held, at most one frame in all; memory follows the bytes, not the frame length. */
@@ -306,5 +314,6 @@ export class FrameSealer {
   }
 }
 
-/** Frames sealed in one call: small enough to stay in the second-level cache. */
-const BATCH_BYTES = 512 * 1024;
+function regular(frames: number, frameBytes: number): FrameCounts {
+  return { frameBytes, regularFrames: frames, finalBytes: undefined };
+}
