@@ -157,7 +157,7 @@ function machineList({ machine, versions, effort, at, minutes }) {
 
 /** @param {import("../run.mjs").Run} run */
 export function htmlReport(run) {
-  const style = readFileSync(new URL("report.css", import.meta.url), "utf8");
+  const style = ["charts.css", "page.css"].map((file) => readFileSync(new URL(file, import.meta.url), "utf8")).join("");
   const targets = judged(run.rows);
   const met = targets.filter(({ met }) => met).length;
   const sections = SUITES.flatMap(({ name, title, about }) => {
