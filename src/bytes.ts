@@ -73,7 +73,10 @@ const { fill } = Uint8Array.prototype;
 
 /** Overwrites with zeros. By the plain typed array's `fill`: a node Buffer has one of its own, ten times slower. */
 export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
-  for (const secret of secrets) if (secret !== undefined) fill.call(secret, 0);
+  for (const secret of secrets) {
+    // Of an array that was transferred away nothing is left here to overwrite.
+    if (secret !== undefined && secret.length > 0) fill.call(secret, 0);
+  }
 }
 
 export function readU16(bytes: Uint8Array, at: number): number {

@@ -28,6 +28,8 @@ export interface PoolInfo {
   readonly inlineBelowBytes: number;
   /** Whether its threads were asked for: none are before there was enough large work to pay for them. */
   readonly started: boolean;
+  /** How many calls its threads joined, of those threads that have left since. */
+  readonly joined: number;
   /** What ended its last thread that did not leave of itself; the next large call starts another. */
   readonly lastFailure?: KeyladderError;
 }
@@ -88,6 +90,7 @@ export class Pool {
   #piscina: Piscina<HelpTask, HelpAnswer> | undefined;
   #workedMs = 0;
   #deaths = 0;
+  #joined = 0;
   #lastFailure: KeyladderError | undefined;
 
   constructor(options: Required<PoolOptions>, { startAfterMs, worker }: PoolInternals = {}) {
@@ -103,6 +106,7 @@ export class Pool {
       threads: this.#deaths < MAX_DEATHS ? this.#threads : 0,
       inlineBelowBytes: this.inlineBelowBytes,
       started: this.#piscina !== undefined,
+      joined: this.#joined,
       ...(this.#lastFailure === undefined ? {} : { lastFailure: this.#lastFailure }),
     };
   }
@@ -117,7 +121,7 @@ export class Pool {
    * @param call gets the piece length to work in; 0 where no helper will come
    */
   run<T>(bytes: number, call: (pieceBytes: number) => T): T {
-    if (this.#piscina !== undefined && this.#deaths < MAX_DEATHS) {
+    if (this.#piscina !== undefined) {
       this.#callHelpers(this.#piscina);
       const share = bytes / ((this.#threads + 1) * PIECES_A_THREAD);
       return call(Math.min(Math.max(share, LEAST_PIECE_BYTES), MOST_PIECE_BYTES) | 0);
@@ -150,12 +154,12 @@ export class Pool {
         idleTimeout: IDLE_MS,
         recordTiming: false,
       });
-      this.#piscina.on("error", (error) => this.#died(workerDied(error)));
+      // Of a thread without a task: one that cannot even begin.
+      this.#piscina.on("error", (error) => this.#giveUp(workerDied(error)));
       this.#state = "started";
       this.#callHelpers(this.#piscina); // so that they are there for the next call
     } catch (error) {
-      this.#deaths = MAX_DEATHS;
-      this.#died(workerDied(error));
+      this.#giveUp(workerDied(error));
     }
   }
 
@@ -172,8 +176,9 @@ export class Pool {
   #seat(piscina: Piscina<HelpTask, HelpAnswer>, seat: number): void {
     piscina.run({ control: this.#control, seat }).then(
       (answer) => {
-        if ("failure" in answer) this.#died(decodeError(answer.failure));
-        else this.#deaths = 0;
+        if ("failure" in answer) return this.#died(decodeError(answer.failure));
+        this.#deaths = 0;
+        this.#joined += answer.joined;
       },
       (error) => {
         Atomics.store(this.#control, SEATS + seat, FREE);
@@ -184,6 +189,15 @@ export class Pool {
 
   #died(failure: KeyladderError): void {
     this.#lastFailure = failure;
-    if (++this.#deaths === MAX_DEATHS) warn(`no more threads are started, this one does all work: ${failure.message}`);
+    if (++this.#deaths === MAX_DEATHS) this.#giveUp(failure);
+  }
+
+  /** From now on this thread does all work. */
+  #giveUp(failure: KeyladderError): void {
+    if (this.#state === "closed") return;
+    this.#lastFailure = failure;
+    this.#deaths = MAX_DEATHS;
+    warn(`no more threads are started, this one does all work: ${failure.message}`);
+    void this.close();
   }
 }
