@@ -112,7 +112,7 @@ describe.runIf(native)("the pool", { timeout: 90_000 }, () => {
         parentPort.postMessage("ready");
         for (;;) addon.help(10_000);\`;
       for (let round = 0; round < 30; round++) {
-        const worker = new Worker(helper, { eval: true, workerData: new URL("..", "file://" + dist).pathname });
+        const worker = new Worker(helper, { eval: true, execArgv: [], workerData: new URL("..", "file://" + dist).pathname });
         await once(worker, "message");
         const gone = once(worker, "exit");
         if (round % 2 === 0) await delay(round / 10);
@@ -137,7 +137,7 @@ describe.runIf(native)("the pool", { timeout: 90_000 }, () => {
           for (;;) await encrypt(new Uint8Array(50_000_000), { keyring, out });
         })();\`;
       for (let round = 0; round < 5; round++) {
-        const other = new Worker(worker, { eval: true, workerData: dist });
+        const other = new Worker(worker, { eval: true, execArgv: [], workerData: dist });
         await once(other, "message");
         await delay(20 * round);
         await other.terminate();
