@@ -1,6 +1,5 @@
 /** keyladder: its engine's own port for bytes, frames and records; its public face for everything else. */
 
-import { defaultEngine } from "../../dist/engine/select.js";
 import {
   cachingKeyring,
   DataKey,
@@ -12,6 +11,7 @@ import {
   rawAesKeyring,
 } from "../../dist/index.js";
 import { suiteOf } from "../../dist/message/suites.js";
+import { defaultEngine } from "../../dist/pool/default.js";
 import { through } from "../harness/chunks.mjs";
 import { FRAME_BYTES, FRAMES_SUITE, framesWireBytes } from "../harness/frame-loop.mjs";
 import { CONTEXT, KEY, KEY_NAME, MESSAGE_ID, NONCE, noncesOf } from "../harness/input.mjs";

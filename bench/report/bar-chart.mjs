@@ -9,7 +9,9 @@ const GAP = 5;
 const GROUP_GAP = 12;
 const LEFT = 330;
 const RIGHT = WIDTH - 250;
-const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
+/** Only where all ratios are near 1. */
+const CLOSE_TICKS = [0.75, 1.5];
+const TICKS = [0.1, 0.2, 0.5, 0.75, 1, 1.5, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
 
 /** @typedef {{ contender: string, ratio: number, low: number, high: number }} Bar */
 
@@ -36,10 +38,13 @@ export function ratioChart(title, groups) {
     }
     y += GROUP_GAP - GAP;
   }
-  const ticks = TICKS.filter((tick) => tick >= least && tick <= most).flatMap((tick) => [
-    element("line", { class: tick === 1 ? "base" : "grid", x1: x(tick), x2: x(tick), y1: 18, y2: y - GROUP_GAP + 6 }),
-    label(x(tick), 12, `${tick}×`, { class: "tick", "text-anchor": "middle" }),
-  ]);
+  const close = most / least < 8;
+  const ticks = TICKS.filter((tick) => tick >= least && tick <= most && (close || !CLOSE_TICKS.includes(tick))).flatMap(
+    (tick) => [
+      element("line", { class: tick === 1 ? "base" : "grid", x1: x(tick), x2: x(tick), y1: 18, y2: y - GROUP_GAP + 6 }),
+      label(x(tick), 12, `${tick}×`, { class: "tick", "text-anchor": "middle" }),
+    ],
+  );
   return element(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${y}`, role: "img", "aria-label": `${title}: how many times faster keyladder is` },
@@ -105,40 +110,54 @@ export function timeChart(title, bars) {
   );
 }
 
-/** @param {readonly { text: string, aim: number | undefined, atMost?: boolean, unit?: string, measured: number, met: boolean }[]} targets */
+/** @typedef {ReturnType<typeof import("../targets.mjs").judged>[number]} Judged */
+
+const TARGET_ROW = 27;
+const TARGET_TEXT_END = 560;
+const TARGET_SCALE = logScale(0.25, 4, TARGET_TEXT_END + 20, WIDTH - 190);
+
+/** Each target by how far beyond its aim it got, on one scale for all. @param {readonly Judged[]} targets */
 export function targetChart(targets) {
-  const row = 28;
-  const textEnd = 560;
-  const x = logScale(0.25, 4, textEnd + 20, WIDTH - 190);
-  const drawn = targets.map(({ text, aim = 1, atMost, unit, measured, met }, i) => {
-    const middle = 26 + i * row;
-    const share = Math.min(3.9, Math.max(0.26, atMost ? aim / measured : measured / aim));
-    const shown = (/** @type {number} */ value) =>
-      unit === undefined ? ratioText(value) : `${value.toFixed(0)}${unit}`;
-    const verdict = met ? "met" : "missed";
-    return element(
-      "g",
-      { class: `target ${verdict}` },
-      label(textEnd, middle + 4, text, { class: "case", "text-anchor": "end" }),
-      element("line", { class: "track", x1: x(0.25), x2: x(4), y1: middle, y2: middle }),
-      element("line", { class: "reach", x1: x(1), x2: x(share), y1: middle, y2: middle }),
-      element("circle", { class: "dot", cx: x(share), cy: middle, r: 5.5 }),
-      label(WIDTH - 172, middle + 4, shown(measured), { class: "value strong" }),
-      label(WIDTH - 92, middle + 4, `${atMost ? "≤" : "≥"} ${shown(aim)}`, { class: "tick" }),
-      label(WIDTH - 2, middle + 5, met ? "✓" : "✗", { class: "mark", "text-anchor": "end" }),
-    );
-  });
-  const height = 26 + targets.length * row;
-  const ticks = [0.5, 1, 2].map((tick) =>
-    element("line", { class: tick === 1 ? "base" : "grid", x1: x(tick), x2: x(tick), y1: 12, y2: height - row + 16 }),
-  );
+  const x = TARGET_SCALE;
+  let y = 18;
+  /** @type {string[]} */
+  const drawn = [];
+  let group = "";
+  for (const target of targets) {
+    if (target.group !== group) {
+      group = target.group;
+      y += drawn.length === 0 ? 10 : 20;
+      drawn.push(label(0, y + 4, group, { class: "group" }));
+    }
+    drawn.push(targetLine(target, y));
+    y += TARGET_ROW;
+  }
+  const ticks = [
+    { share: 0.5, text: "half" },
+    { share: 1, text: "aim" },
+    { share: 2, text: "twice" },
+  ].flatMap(({ share, text }) => [
+    label(x(share), 8, text, { class: "tick", "text-anchor": "middle" }),
+    element("line", { class: share === 1 ? "base" : "grid", x1: x(share), x2: x(share), y1: 14, y2: y - 12 }),
+  ]);
+  const size = { viewBox: `0 0 ${WIDTH} ${y - 8}`, role: "img", "aria-label": "What the engine is held to" };
+  return element("svg", size, ...ticks, ...drawn);
+}
+
+/** @param {Judged} target @param {number} y its middle */
+function targetLine({ text, aim = 1, atMost, unit, measured, met }, y) {
+  const x = TARGET_SCALE;
+  const share = Math.min(3.9, Math.max(0.26, atMost ? aim / measured : measured / aim));
+  const shown = (/** @type {number} */ value) => (unit === undefined ? ratioText(value) : `${value.toFixed(0)}${unit}`);
   return element(
-    "svg",
-    { viewBox: `0 0 ${WIDTH} ${height - 8}`, role: "img", "aria-label": "What the engine is held to" },
-    label(x(1), 8, "aim", { class: "tick", "text-anchor": "middle" }),
-    label(x(0.5), 8, "half", { class: "tick", "text-anchor": "middle" }),
-    label(x(2), 8, "twice", { class: "tick", "text-anchor": "middle" }),
-    ...ticks,
-    ...drawn,
+    "g",
+    { class: `target ${met ? "met" : "missed"}` },
+    label(TARGET_TEXT_END, y + 4, text, { class: "case", "text-anchor": "end" }),
+    element("line", { class: "track", x1: x(0.25), x2: x(4), y1: y, y2: y }),
+    element("line", { class: "reach", x1: x(1), x2: x(share), y1: y, y2: y }),
+    element("circle", { class: "dot", cx: x(share), cy: y, r: 5.5 }),
+    label(WIDTH - 172, y + 4, shown(measured), { class: "value strong" }),
+    label(WIDTH - 92, y + 4, `${atMost ? "≤" : "≥"} ${shown(aim)}`, { class: "tick" }),
+    label(WIDTH - 2, y + 5, met ? "✓" : "✗", { class: "mark", "text-anchor": "end" }),
   );
 }

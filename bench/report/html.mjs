@@ -60,7 +60,8 @@ function ratiosByPart(rows, partOf) {
     .map((part) => {
       const own = rows.filter((row) => partOf(row) === part);
       const peers = contendersOf(own.filter(({ base }) => !base));
-      const against = peers.length === 1 ? `, against ${lookOf(peers[0] ?? "").label}` : "";
+      const { label, spoken = label } = lookOf(peers[0] ?? "");
+      const against = peers.length === 1 ? `, against ${spoken}` : "";
       return `<h3>${escaped(`${part}${against}`)}</h3>${ratios(own)}`;
     })
     .join("");
@@ -116,7 +117,7 @@ const DRAWN = {
   messages: (rows) =>
     ratiosByPart(rows, (row) => (row.case.includes("signed") ? "Signed, suite 0x0578" : "Suite 0x0478")),
   streams: (rows) => ratiosByPart(rows, () => "Suite 0x0478"),
-  pool: (rows) => ratiosByPart(rows, () => "Two threads against one"),
+  pool: (rows) => `<h3>Against one thread</h3>${ratios(rows)}`,
   files: times,
   ladder: operations,
 };

@@ -1,6 +1,6 @@
 /** What things are called and how they are coloured, in tables and charts alike. */
 
-/** @typedef {{ label: string, colour: string, dash?: string, ours?: boolean }} Look */
+/** @typedef {{ label: string, spoken?: string, colour: string, dash?: string, ours?: boolean }} Look */
 
 /** @type {Readonly<Record<string, Look>>} */
 const LOOKS = {
@@ -12,7 +12,7 @@ const LOOKS = {
   webcrypto: { label: "WebCrypto", colour: "teal" },
   noble: { label: "noble-ciphers", colour: "pink" },
   libsodium: { label: "libsodium ChaCha20", colour: "green" },
-  "aws-esdk": { label: "AWS Encryption SDK", colour: "orange" },
+  "aws-esdk": { label: "AWS Encryption SDK", spoken: "the AWS Encryption SDK", colour: "orange" },
   evp: { label: "OpenSSL EVP", colour: "orange" },
   "openssl speed": { label: "openssl speed", colour: "pink", dash: "2 4" },
   "ipsec-mb": { label: "Intel ipsec-mb", colour: "teal" },

@@ -6,7 +6,7 @@ import { KIB, MIB, sizeText } from "./sizes.mjs";
 /** @typedef {import("../harness/measure.mjs").Case} Case */
 
 /** @type {Case[]} */
-const frames = [512 * KIB, MIB, 2 * MIB, 4 * MIB, 16 * MIB].flatMap((bytes) =>
+const frames = [256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB, 16 * MIB].flatMap((bytes) =>
   /** @type {const} */ (["seal", "open"]).map((direction) => ({
     suite: "pool",
     name: `pool: frames, ${direction} ${sizeText(bytes)}`,
