@@ -119,6 +119,7 @@ const DRAWN = {
   streams: (rows) => ratiosByPart(rows, () => "Suite 0x0478"),
   pool: (rows) => `<h3>Against one thread</h3>${ratios(rows)}`,
   files: times,
+  rows: times,
   ladder: operations,
 };
 

@@ -44,4 +44,4 @@ export const speedText = (gbPerSecond) =>
 
 /** A row's own figure: a duration where bytes are not the point. @param {import("../harness/measure.mjs").Row} row */
 export const figureText = ({ suite, medianMs, gbPerSecond }) =>
-  suite === "files" || suite === "ladder" ? timeText(medianMs) : speedText(gbPerSecond);
+  suite === "files" || suite === "rows" || suite === "ladder" ? timeText(medianMs) : speedText(gbPerSecond);

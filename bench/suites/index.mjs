@@ -6,6 +6,7 @@ import { SUITES as LADDER } from "./ladder.mjs";
 import { SUITES as MESSAGES } from "./messages.mjs";
 import { SUITES as NATIVE } from "./native.mjs";
 import { SUITES as POOL } from "./pool.mjs";
+import { SUITES as ROWS } from "./rows.mjs";
 
 /**
  * @typedef {{ name: string, title: string, about: string, ours?: string, peers?: readonly string[],
@@ -14,4 +15,4 @@ import { SUITES as POOL } from "./pool.mjs";
  */
 
 /** @type {readonly Suite[]} */
-export const SUITES = [...NATIVE, ...AEAD, ...MESSAGES, ...POOL, ...FILES, ...LADDER];
+export const SUITES = [...NATIVE, ...AEAD, ...MESSAGES, ...POOL, ...FILES, ...ROWS, ...LADDER];
