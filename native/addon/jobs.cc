@@ -13,6 +13,8 @@ namespace keyladder {
 namespace {
 
 constexpr uint64_t kRegularOverhead = 4 + kNonceBytes + kTagBytes;
+constexpr unsigned kHalf = 32;
+constexpr uint64_t kLower = 0xffffffff;
 // About as long as a piece takes: most helpers are gone before the operating system need be asked to wait.
 constexpr int kLooks = 200, kPausesBetweenLooks = 16;
 
@@ -32,6 +34,25 @@ FrameJob::FrameJob(const SealingKey& key, const FrameBatch& batch, bool opening,
   if (pieceFrames_ == 0) pieceFrames_ = 1;
   pieces_ = (batch.regularFrames + pieceFrames_ - 1) / pieceFrames_;
   if (pieces_ == 0) pieces_ = 1;
+  left_.store(pieces_ << kHalf, std::memory_order_relaxed);
+}
+
+bool FrameJob::hasPieces() const {
+  const uint64_t left = left_.load(std::memory_order_relaxed);
+  return (left & kLower) < left >> kHalf;
+}
+
+// The caller takes from the front and helpers from the back: over arrays that are used again, each finds in its core's
+// cache what it had there the last time.
+bool FrameJob::takePiece(End end, uint64_t& number) {
+  uint64_t left = left_.load(std::memory_order_relaxed), after;
+  do {
+    const uint64_t front = left & kLower, back = left >> kHalf;
+    if (front >= back) return false;
+    number = end == End::kFront ? front : back - 1;
+    after = end == End::kFront ? left + 1 : left - (uint64_t{1} << kHalf);
+  } while (!left_.compare_exchange_weak(left, after, std::memory_order_relaxed));
+  return true;
 }
 
 FrameBatch FrameJob::piece(uint64_t number) const {
@@ -48,14 +69,12 @@ FrameBatch FrameJob::piece(uint64_t number) const {
   return piece;
 }
 
-Error FrameJob::work(Scratch& scratch) {
+Error FrameJob::work(Scratch& scratch, End end) {
   const bool apart = opening_ && shared_;
   const uint64_t longest = batch_.regularFrames > 0 ? batch_.frameBytes : batch_.finalBytes;
   const Borrowed own(scratch, apart ? longest + 1 : 0);
   if (apart && own.get() == nullptr) return kNoMemory;
-  for (;;) {
-    const uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
-    if (number >= pieces_) return kOk;
+  for (uint64_t number; takePiece(end, number);) {
     FrameBatch one = piece(number);
     if (!opening_) {
       key_.kernel->sealFrames(&key_.gcm, &one);
@@ -64,9 +83,9 @@ Error FrameJob::work(Scratch& scratch) {
     one.scratch = apart ? own.get() : nullptr;
     if (key_.kernel->openFrames(&key_.gcm, &one)) continue;
     failed_.store(true, std::memory_order_relaxed);
-    next_.store(pieces_, std::memory_order_relaxed);
-    return kOk;
+    left_.store(0, std::memory_order_relaxed);
   }
+  return kOk;
 }
 
 Error FrameJob::run(Scratch& scratch, bool& opened) {
@@ -76,7 +95,7 @@ Error FrameJob::run(Scratch& scratch, bool& opened) {
     published = this;
   }
   publishedCount.fetch_add(1, std::memory_order_release);
-  const Error error = work(scratch);
+  const Error error = work(scratch, End::kFront);
   publishedCount.fetch_sub(1, std::memory_order_relaxed);
   {
     const std::lock_guard<std::mutex> hold(lock);
@@ -113,7 +132,7 @@ bool helpOnce(Scratch& scratch) {
     if (job == nullptr) return false;
     job->helpers_.fetch_add(1, std::memory_order_relaxed);
   }
-  const Error error = job->work(scratch);
+  const Error error = job->work(scratch, FrameJob::End::kBack);
   job->leave();
   return error == kOk;
 }

@@ -33,8 +33,11 @@ class FrameJob {
  private:
   friend bool helpOnce(Scratch& scratch);
 
-  bool hasPieces() const { return next_.load(std::memory_order_relaxed) < pieces_; }
-  Error work(Scratch& scratch);
+  enum class End { kFront, kBack };
+
+  bool hasPieces() const;
+  bool takePiece(End end, uint64_t& number);
+  Error work(Scratch& scratch, End end);
   FrameBatch piece(uint64_t number) const;
   void leave();
 
@@ -43,7 +46,8 @@ class FrameJob {
   const bool opening_, shared_;
   uint8_t messageId_[32];
   uint64_t pieceFrames_, pieces_;
-  std::atomic<uint64_t> next_{0};
+  // Pieces that nobody took: from the lower half to before the upper half.
+  std::atomic<uint64_t> left_;
   std::atomic<bool> failed_{false};
   std::atomic<uint32_t> helpers_{0};  // changed under the lock of the list
   FrameJob* following_ = nullptr;     // in the list, under its lock
