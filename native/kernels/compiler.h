@@ -12,6 +12,16 @@
 #define KL_NOINLINE __attribute__((noinline))
 #endif
 
+// Without -fstack-protector's word between a function's arrays and its caller's frame.
+#if defined(__has_attribute)
+#if __has_attribute(no_stack_protector)
+#define KL_NO_CANARY __attribute__((no_stack_protector))
+#endif
+#endif
+#if !defined(KL_NO_CANARY)
+#define KL_NO_CANARY
+#endif
+
 #if defined(__clang__)
 #define KL_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)

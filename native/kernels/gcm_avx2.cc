@@ -3,6 +3,7 @@
 
 #include "compiler.h"
 #include "kernel.h"
+#include "traces.h"
 
 #if defined(KEYLADDER_X86_KERNELS)
 

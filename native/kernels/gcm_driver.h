@@ -20,10 +20,11 @@ namespace {
 constexpr size_t kOneStackBytes = 1536;
 constexpr size_t kBatchStackBytes = 4096;
 
-// Overwrites the stack below the caller, where a function that has just returned kept its spilled registers.
+// Overwrites the stack below the caller, where a function that has just returned kept its spilled registers. Neither
+// alignment nor a canary may keep the array away from the caller's frame: what lies between them would stay.
 template <class I, size_t kBytes>
-KL_NOINLINE void wipeStack() {
-  alignas(64) uint8_t stack[kBytes];
+KL_NOINLINE KL_NO_CANARY void wipeStack() {
+  alignas(16) uint8_t stack[kBytes];
   KL_UNROLL for (size_t at = 0; at < kBytes; at += sizeof(typename I::V)) I::store(stack + at, I::zero());
   __asm__ volatile("" : : "r"(stack) : "memory");
 }
@@ -33,6 +34,7 @@ template <class I, size_t kBytes>
 KL_INLINE void wipeTraces() {
   wipeStack<I, kBytes>();
   I::clearRegisters();
+  clearGeneralRegisters();
 }
 
 template <class I>
@@ -76,6 +78,13 @@ struct Gcm {
   static KL_INLINE __m128i multiplyBlock(__m128i a, __m128i b) {
     const __m128i mid = _mm_xor_si128(_mm_clmulepi64_si128(a, b, 0x01), _mm_clmulepi64_si128(a, b, 0x10));
     return block::reduce(_mm_clmulepi64_si128(a, b, 0x00), mid, _mm_clmulepi64_si128(a, b, 0x11));
+  }
+
+  // Plaintext that a tag covers, out of scratch. Not by the C library, which may use registers that only a wider kernel
+  // can clear.
+  static KL_INLINE void copy(uint8_t* dst, const uint8_t* src, size_t bytes) {
+    for (; bytes >= sizeof(V); bytes -= sizeof(V), src += sizeof(V), dst += sizeof(V)) I::store(dst, I::load(src));
+    if (bytes > 0) I::storePartial(dst, I::loadPartial(src, bytes), bytes);
   }
 
   // --- keys
@@ -482,7 +491,7 @@ struct Gcm {
       }
       uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
       opened = openFrame(key, regular, sequence, j0[i % kTexts], masks[i % kTexts], src + kRegularPrefixBytes, out);
-      if (opened && out != dst) __builtin_memcpy(dst, out, batch->frameBytes);
+      if (opened && out != dst) copy(dst, out, batch->frameBytes);
       src += wireBytes;
       dst += batch->frameBytes;
     }
@@ -491,7 +500,7 @@ struct Gcm {
       uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
       const __m128i first = counterOf(src + 8);
       opened = openFrame(key, last, sequence, first, block::encipher(key, first), src + kFinalPrefixBytes, out);
-      if (opened && out != dst) __builtin_memcpy(dst, out, batch->finalBytes);
+      if (opened && out != dst) copy(dst, out, batch->finalBytes);
     }
     if (!opened) {
       const uint64_t all = batch->regularFrames * batch->frameBytes + (batch->hasFinal ? batch->finalBytes : 0);
@@ -684,7 +693,7 @@ struct Gcm {
         __builtin_memset(out, 0, record.bytes);
         status = kRecordNotAuthentic;
       } else if (out != dst) {
-        __builtin_memcpy(dst, out, record.bytes);
+        copy(dst, out, record.bytes);
       }
     }
     verdict(batch, i, status, record.bytes, at, failed);
@@ -780,7 +789,7 @@ struct Gcm {
     const __m128i computed = tagOf<false>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, out);
     const bool opened = block::equal(computed, found);
     if (!opened) __builtin_memset(dst, 0, bytes);
-    else if (out != dst) __builtin_memcpy(dst, out, bytes);
+    else if (out != dst) copy(dst, out, bytes);
     return opened;
   }
 

@@ -2,19 +2,13 @@
 
 #include <cstring>
 
-#include "compiler.h"
-#include "wipe.h"
+#include "traces.h"
 
 namespace keyladder {
 namespace {
 
 // More stack than the functions below hkdf() use.
 constexpr size_t kStackBytes = 2048;
-
-KL_NOINLINE void wipeStack() {
-  uint8_t stack[kStackBytes];
-  wipe(stack, sizeof stack);
-}
 
 KL_NOINLINE void derive(HashKind hash, const uint8_t* ikm, size_t ikmBytes, const uint8_t* salt, size_t saltBytes,
             const HkdfOutput* outputs, size_t count, Sha512Block sha512) {
@@ -37,7 +31,9 @@ KL_NOINLINE void derive(HashKind hash, const uint8_t* ikm, size_t ikmBytes, cons
 void hkdf(HashKind hash, const uint8_t* ikm, size_t ikmBytes, const uint8_t* salt, size_t saltBytes,
           const HkdfOutput* outputs, size_t count, Sha512Block sha512) {
   derive(hash, ikm, ikmBytes, salt, saltBytes, outputs, count, sha512);
-  wipeStack();
+  wipeStackBelow<kStackBytes>();
+  clearVectorRegisters();
+  clearGeneralRegisters();
 }
 
 }  // namespace keyladder

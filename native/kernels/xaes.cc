@@ -2,11 +2,14 @@
 
 #include <cstring>
 
-#include "wipe.h"
+#include "traces.h"
 
 namespace keyladder {
 
 namespace {
+
+// More stack than the functions below use themselves; the kernel wipes what it used below them.
+constexpr size_t kStackBytes = 3072;
 
 // Times x in GF(2^128), most significant bit first (SP 800-38B 6.1). Constant time.
 void timesX(uint8_t block[16]) {
@@ -65,9 +68,7 @@ Aad aadOf(const RecordBatch* batch, size_t i) {
   return {batch->aad + batch->aadOffsets[i], batch->aadOffsets[i + 1] - batch->aadOffsets[i]};
 }
 
-}  // namespace
-
-void xaesSealRecords(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
+KL_NOINLINE void sealAll(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
   RecordKeys keys(kernel, master, saltBytes);
   uint8_t* at = batch->dst;
   batch->dstOffsets[0] = 0;
@@ -88,7 +89,7 @@ void xaesSealRecords(const Kernel& kernel, const GcmKey* master, size_t saltByte
   }
 }
 
-size_t xaesOpenRecords(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
+KL_NOINLINE size_t openAll(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
   RecordKeys keys(kernel, master, saltBytes);
   const size_t overhead = batch->prefixBytes + saltBytes + kNonceBytes + kTagBytes;
   size_t failed = 0;
@@ -118,6 +119,23 @@ size_t xaesOpenRecords(const Kernel& kernel, const GcmKey* master, size_t saltBy
     if (status != kRecordOpened) failed++;
     batch->dstOffsets[i + 1] = at;
   }
+  return failed;
+}
+
+}  // namespace
+
+void xaesSealRecords(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
+  sealAll(kernel, master, saltBytes, batch);
+  wipeStackBelow<kStackBytes>();
+  clearVectorRegisters();
+  clearGeneralRegisters();
+}
+
+size_t xaesOpenRecords(const Kernel& kernel, const GcmKey* master, size_t saltBytes, const RecordBatch* batch) {
+  const size_t failed = openAll(kernel, master, saltBytes, batch);
+  wipeStackBelow<kStackBytes>();
+  clearVectorRegisters();
+  clearGeneralRegisters();
   return failed;
 }
 
