@@ -12,7 +12,7 @@ const LOOKS = {
   webcrypto: { label: "WebCrypto", colour: "teal" },
   noble: { label: "noble-ciphers", colour: "pink" },
   libsodium: { label: "libsodium ChaCha20", colour: "green" },
-  "aws-esdk": { label: "AWS Encryption SDK", spoken: "the AWS Encryption SDK", colour: "orange" },
+  "aws-esdk": { label: "AWS Encryption SDK", spoken: "the AWS Encryption SDK", colour: "teal" },
   evp: { label: "OpenSSL EVP", colour: "orange" },
   "openssl speed": { label: "openssl speed", colour: "pink", dash: "2 4" },
   "ipsec-mb": { label: "Intel ipsec-mb", colour: "teal" },

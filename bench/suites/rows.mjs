@@ -35,7 +35,11 @@ const piped = (seal, open, src, dst) => ["bash", "-c", `set -o pipefail; ${seal}
 async function programs(folder) {
   const ladder = join(folder, "ladder");
   const cli = `'${process.execPath}' '${CLI}' -L '${ladder}'`;
-  await timed(["sh", "-c", `${cli} -q init '${ladder}' --key-file '${join(folder, "key")}' && ${cli} -q key create orders`]);
+  await timed([
+    "sh",
+    "-c",
+    `${cli} -q init '${ladder}' --key-file '${join(folder, "key")}' && ${cli} -q key create orders`,
+  ]);
   const options = "-k orders --keyset users.email --field email --bind id";
   const script = `'${process.execPath}' '${SCRIPT}'`;
   return {
