@@ -15,12 +15,17 @@ struct Export {
 };
 
 constexpr Export kExports[] = {
-    {"keyImport", entry<keyImport>},     {"keyExport", entry<keyExport>},     {"keyDispose", entry<keyDispose>},
-    {"messageKey", entry<messageKey>},   {"gcmKey", entry<gcmKey>},           {"seal", entry<seal>},
-    {"open", entry<open>},               {"sealAt", entry<sealAt>},           {"openAt", entry<openAt>},
-    {"sealHeader", entry<sealHeader>},   {"openHeader", entry<openHeader>},   {"ctr", entry<ctr>},
-    {"sealFrames", entry<sealFrames>},   {"openFrames", entry<openFrames>},   {"sealRecords", entry<sealRecords>},
-    {"openRecords", entry<openRecords>},   {"help", entry<help>},
+    {"keyImport", entry<keyImport, 1>},            {"keyExport", entry<keyExport, 2>},
+    {"keyDispose", entry<keyDispose, 1>},          {"messageKey", entry<messageKey, 8>},
+    {"gcmKey", entry<gcmKey, 2>},                  {"seal", entry<seal, 5>},
+    {"open", entry<open, 6>},                      {"sealAt", entry<sealAt, 8>},
+    {"openAt", entry<openAt, 8>},                  {"sealHeader", entry<sealHeader, 4>},
+    {"openHeader", entry<openHeader, 4>},          {"ctr", entry<ctr, 4>},
+    {"sealFrames", entry<sealFrames, 9>},          {"openFrames", entry<openFrames, 9>},
+    {"sealRecords", entry<sealRecords, 10>},       {"openRecords", entry<openRecords, 10>},
+    {"help", entry<help, 1>},                      {"laneBind", entry<laneBind, 2>},
+    {"laneSeal", entry<laneSeal, 1>},              {"laneOpen", entry<laneOpen, 1>},
+    {"laneFree", entry<laneFree, 1>},
 };
 
 // Of the signatures: raised with every change of them, here and in src/engine/addon.ts.

@@ -9,15 +9,13 @@ uint8_t nothing[1];
 
 }  // namespace
 
-Arguments::Arguments(napi_env env, napi_callback_info info) : env_(env) {
+Arguments::Arguments(napi_env env, napi_callback_info info, size_t count) : env_(env) {
   void* data = nullptr;
-  size_t count = kMost;
   if (napi_get_cb_info(env, info, &count, values_, nullptr, &data) != napi_ok || data == nullptr) {
     error_ = kRuntime;
     return;
   }
   environment_ = static_cast<Environment*>(data);
-  if (count > kMost) error_ = kBadArgument;
 }
 
 uint64_t Arguments::exactWhole(size_t index, uint64_t most) {

@@ -10,6 +10,7 @@
 
 namespace keyladder {
 
+constexpr size_t kMostArguments = 12;
 constexpr uint64_t kMaxSafeInteger = (uint64_t{1} << 53) - 1;
 
 // Bytes of a Uint8Array. Valid for the length of the call: no JavaScript runs meanwhile, only other threads do, and
@@ -38,7 +39,8 @@ inline bool overlap(const View& a, const View& b) { return overlap(a.data, a.byt
 // Reads arguments one by one and remembers the first error: callers read all, then look at `error` once.
 class Arguments {
  public:
-  Arguments(napi_env env, napi_callback_info info);
+  // Reads `count` arguments; further ones are not looked at, missing ones are undefined.
+  Arguments(napi_env env, napi_callback_info info, size_t count);
 
   Error error() const { return error_; }
   napi_env env() const { return env_; }
@@ -66,8 +68,6 @@ class Arguments {
   bool isUndefined(size_t index);
 
  private:
-  static constexpr size_t kMost = 12;
-
   uint64_t exactWhole(size_t index, uint64_t most);
   View view(size_t index, bool askShared);
   void fail(Error error) {
@@ -77,7 +77,7 @@ class Arguments {
   napi_env env_;
   Environment* environment_ = nullptr;
   Error error_ = kOk;
-  napi_value values_[kMost];  // undefined where JavaScript gave fewer
+  napi_value values_[kMostArguments];
 };
 
 // A native function: returns a number from 0, or an `Error`.
@@ -85,9 +85,11 @@ using Function = int64_t (*)(Arguments& arguments);
 
 napi_value numberOf(napi_env env, int64_t number);
 
-template <Function kFunction>
+// The function as Node-API calls it, with that many arguments.
+template <Function kFunction, size_t kCount>
 napi_value entry(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info);
+  static_assert(kCount <= kMostArguments, "they have room");
+  Arguments arguments(env, info, kCount);
   return numberOf(env, arguments.error() == kOk ? kFunction(arguments) : int64_t{arguments.error()});
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "keys.h"
+#include "lanes.h"
 #include "../kernels/wipe.h"
 
 namespace keyladder {
@@ -53,6 +54,7 @@ struct Environment {
   const Owner owner;
   Scratch plaintext{true};  // what must not stand in shared memory before its tag verified
   Scratch tables{false};    // copies of offsets
+  Lanes lanes;
 };
 
 // Gives scratch back when a call ends.

@@ -31,6 +31,16 @@ int64_t open(Arguments& a);
 int64_t sealAt(Arguments& a);
 // openAt(key, arena, nonceAt, aadAt, aadBytes, srcAt, bytes, dstAt): `bytes` of ciphertext, the tag behind them; 1 or 0.
 int64_t openAt(Arguments& a);
+// Lanes: see lanes.h. The memory, a Uint8Array over a SharedArrayBuffer at a multiple of 4 bytes, begins with six u32 in
+// the machine's order, which count from its beginning: nonceAt (12 bytes), aadAt, aadBytes, srcAt, bytes, dstAt.
+// laneBind(key, memory): the lane's number. It holds the key: disposed, that is wiped at the lane's next call or end.
+int64_t laneBind(Arguments& a);
+// laneSeal(lane): dst = ciphertext | tag, is src or disjoint; 0.
+int64_t laneSeal(Arguments& a);
+// laneOpen(lane): `bytes` of ciphertext at srcAt, the tag behind them; 1 or 0.
+int64_t laneOpen(Arguments& a);
+// laneFree(lane): 0.
+int64_t laneFree(Arguments& a);
 // sealHeader(key, nonce, aad, tag): the tag over no plaintext; 0.
 int64_t sealHeader(Arguments& a);
 // openHeader(key, nonce, aad, tag): 1 or 0.

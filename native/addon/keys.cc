@@ -17,7 +17,6 @@ constexpr size_t kSlotBytes[] = {sizeof(RawKey), sizeof(SealingKey)};
 
 // A slot's state: generation in the upper half; live, disposed, and how many pins in the lower.
 constexpr uint64_t kLive = uint64_t{1} << 31;
-constexpr uint64_t kDisposed = uint64_t{1} << 30;
 constexpr uint64_t kPins = kDisposed - 1;
 constexpr uint64_t kGenerationOne = uint64_t{1} << 32;
 constexpr uint64_t kLastGeneration = 0xffffffff;
@@ -116,6 +115,7 @@ Error Pinned::pin(KeyKind wanted, KeyHandle handle) {
     if ((state & kPins) == kPins) return kFull;
   } while (!current.compare_exchange_weak(state, state + 1, std::memory_order_acquire, std::memory_order_relaxed));
   memory_ = memoryOf(kind, slot);
+  state_ = &kinds[kind].states[slot];
   handle_ = handle;
   const bool zeroed = wanted == KeyKind::kRaw ? raw().length == 0 : sealing().kernel == nullptr || sealing().gcm.rounds == 0;
   return zeroed ? kForked : kOk;
@@ -142,11 +142,10 @@ Error Pinned::create(KeyKind wanted, Owner owner) {
   k.live.fetch_add(1, std::memory_order_relaxed);
   k.states[slot].store(generation << 32 | kLive | 1, std::memory_order_release);
   memory_ = memoryOf(kind, slot);
+  state_ = &kinds[kind].states[slot];
   handle_ = generation << kGenerationShift | uint64_t{kind} << kKindShift | slot;
   return kOk;
 }
-
-void Pinned::discard() { disposeKey(handle_); }
 
 Error disposeKey(KeyHandle handle) {
   if (isForeign(handle)) return kClosed;

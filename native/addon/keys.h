@@ -6,6 +6,7 @@
 #ifndef KEYLADDER_ADDON_KEYS_H_
 #define KEYLADDER_ADDON_KEYS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -37,6 +38,9 @@ using KeyHandle = uint64_t;
 // Which JavaScript environment (main thread, worker) a key belongs to; from 1.
 using Owner = uint32_t;
 
+// In a slot's state: its owner let go, and no more pins are given.
+constexpr uint64_t kDisposed = uint64_t{1} << 30;
+
 // Holds a slot for as long as it lives.
 class Pinned {
  public:
@@ -49,8 +53,8 @@ class Pinned {
   Error pin(KeyKind kind, KeyHandle handle);
   // Takes a free slot, zero but for what the caller writes, pinned.
   Error create(KeyKind kind, Owner owner);
-  // Gives the slot of `create` back, wiped: for when filling it failed.
-  void discard();
+  // Whether its owner let go meanwhile. The bytes stay until this pin goes.
+  bool isDisposed() const { return (state_->load(std::memory_order_relaxed) & kDisposed) != 0; }
 
   KeyHandle handle() const { return handle_; }
   RawKey& raw() const { return *static_cast<RawKey*>(memory_); }
@@ -58,6 +62,7 @@ class Pinned {
 
  private:
   void* memory_ = nullptr;
+  const std::atomic<uint64_t>* state_ = nullptr;
   KeyHandle handle_ = 0;
 };
 

@@ -18,13 +18,10 @@ struct Table {
 // Copies `given` to `into`; they must ascend and end within `bytes`.
 Error copyOffsets(const Offsets& given, size_t bytes, uint32_t* into, Table& table) {
   std::memcpy(into, given.data, given.count * sizeof *into);
-  uint32_t before = 0;
-  bool ascending = true;
-  for (size_t i = 0; i < given.count; i++) {
-    ascending &= into[i] >= before;
-    before = into[i];
-  }
-  if (!ascending || before > bytes || before > given.limit) return kOffsets;
+  uint32_t decreases = 0;
+  for (size_t i = 1; i < given.count; i++) decreases |= into[i] < into[i - 1];
+  const uint32_t last = into[given.count - 1];
+  if (decreases != 0 || last > bytes || last > given.limit) return kOffsets;
   table = {into, given.count - 1};
   return kOk;
 }
@@ -101,6 +98,29 @@ RecordBatch batchOf(const Records& r, const Tables& t, uint8_t* prefixCopy) {
   return batch;
 }
 
+// What records of these lengths open to at most.
+struct Plaintexts {
+  uint64_t bytes;
+  uint32_t longest;
+};
+
+Plaintexts plaintextsOf(const Table& records, uint32_t overhead) {
+  uint32_t shortest = 0xffffffff, longest = 0;
+  for (size_t i = 0; i < records.count; i++) {
+    const uint32_t length = records.length(i);
+    shortest = length < shortest ? length : shortest;
+    longest = length > longest ? length : longest;
+  }
+  if (records.count == 0 || longest < overhead) return {0, 0};
+  if (shortest >= overhead) {
+    const uint64_t all = uint64_t{records.offsets[records.count]} - records.offsets[0];
+    return {all - uint64_t{records.count} * overhead, longest - overhead};
+  }
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < records.count; i++) bytes += records.length(i) < overhead ? 0 : records.length(i) - overhead;
+  return {bytes, longest - overhead};
+}
+
 // XAES-256-GCM takes an AES-256 key.
 bool fits(const SealingKey& key, size_t saltBytes) { return saltBytes == 0 || key.gcm.keyBytes == 32; }
 
@@ -144,16 +164,12 @@ int64_t openRecords(Arguments& a) {
   if (const Error error = readTables(r, memory.get(), t)) return error;
   const size_t count = t.src.count;
   if (status.bytes != count) return kBadArgument;
-  uint64_t needed = 0, longest = 0;
-  for (size_t i = 0; i < count; i++) {
-    const uint64_t plain = t.src.length(i) < r.overhead ? 0 : t.src.length(i) - r.overhead;
-    needed += plain;
-    if (plain > longest) longest = plain;
-  }
+  const Plaintexts plain = plaintextsOf(t.src, static_cast<uint32_t>(r.overhead));
+  const uint64_t needed = plain.bytes;
   if (needed > r.dstOffsets.limit) return kTooLong;
   if (needed > r.dst.bytes) return kTooSmall;
   if (r.outputTouchesInput() || overlap(r.dst, status)) return kOverlap;
-  const Borrowed scratch(a.environment().plaintext, r.dst.shared ? longest + 1 : 0);
+  const Borrowed scratch(a.environment().plaintext, r.dst.shared ? plain.longest + 1 : 0);
   if (r.dst.shared && scratch.get() == nullptr) return kNoMemory;
   Pinned key;
   if (const Error error = key.pin(KeyKind::kSealing, r.handle)) return error;

@@ -83,6 +83,11 @@ export interface Addon {
     bytes: number,
     dstAt: number,
   ): number;
+  /** Binds a key to shared memory; calls on the lane take their numbers from its first six words. */
+  laneBind(key: KeyHandle, memory: Uint8Array): number;
+  laneSeal(lane: number): number;
+  laneOpen(lane: number): number;
+  laneFree(lane: number): number;
   sealHeader(key: KeyHandle, nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): number;
   openHeader(key: KeyHandle, nonce: Uint8Array, aad: Uint8Array, tag: Uint8Array): number;
   sealFrames: FramesFunction;

@@ -89,16 +89,13 @@ describeNative("arguments of the addon", () => {
     refuses("ERR_INPUT", fresh(300), (dst) => addon.sealFrames(key, ID, 50, 1, number, 0, SRC, dst));
   });
 
-  test("takes no calls without arguments, or with too many", () => {
-    const bare = addon as unknown as Record<string, (...given: unknown[]) => number>;
+  test("takes no calls without arguments", () => {
+    const bare = addon as unknown as Record<string, () => number>;
     const names = Object.keys(addon).filter(
-      (name) => typeof bare[name] === "function" && !["info", "selfTest", "help"].includes(name),
+      (name) => typeof bare[name] === "function" && !["info", "selfTest"].includes(name),
     );
     expect(names.length).toBeGreaterThan(15);
-    for (const name of names) {
-      expect([name, codeOf(bare[name]?.() as number)]).toEqual([name, "ERR_INPUT"]);
-      expect([name, codeOf(bare[name]?.(...Array(13).fill(0)) as number)]).toEqual([name, "ERR_INPUT"]);
-    }
+    for (const name of names) expect([name, codeOf(bare[name]?.() as number)]).toEqual([name, "ERR_INPUT"]);
   });
 
   test("an output that is too small stays as it is", () => {
