@@ -41,7 +41,7 @@ const MAX_DEFAULT_THREADS = 7;
 /** To start a pool costs about as much as this: whoever never works as long on large batches does without it. */
 const START_AFTER_MS = 25;
 /** A piece of a job: small enough that the last ones end together, within a core's second-level cache in any case. */
-const [LEAST_PIECE_BYTES, MOST_PIECE_BYTES] = [65_536, 524_288];
+const [LEAST_PIECE_BYTES, MOST_PIECE_BYTES] = [65_536, 262_144];
 const PIECES_A_THREAD = 4;
 /** An idle thread is let go after so long. */
 const IDLE_MS = 30_000;

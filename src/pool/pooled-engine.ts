@@ -18,7 +18,7 @@ import type { Suite } from "../message/suites.js";
 import type { Pool } from "./pool.js";
 
 /** Plaintext sealed or opened before other work of this thread gets its turn, and an abort is seen. */
-const SLICE_BYTES = 16 * 1024 * 1024;
+const SLICE_BYTES = 32 * 1024 * 1024;
 
 export class PooledEngine implements Engine {
   readonly name: EngineName = "native";
@@ -121,16 +121,16 @@ function* slicesOf(batch: FrameBatch, sealing: boolean): Generator<FrameBatch, v
     const counts = { frameBytes, regularFrames: frames, finalBytes: last ? finalBytes : undefined };
     const [plainBytes, wireBytes] = [framesPlaintextBytes(counts), framesWireBytes(counts)];
     const srcEnd = srcAt + (sealing ? plainBytes : wireBytes);
-    const dstEnd = dstAt + (sealing ? wireBytes : plainBytes);
     yield {
       ...batch,
       ...counts,
       firstSequence: batch.firstSequence + first,
       src: src.subarray(srcAt, srcEnd),
-      dst: dst.subarray(dstAt, dstEnd),
+      dst: dst.subarray(dstAt), // and what is behind it: the addon asks the system for all of it in large pages
     };
     if (last) return;
-    [srcAt, dstAt] = [srcEnd, dstEnd];
+    srcAt = srcEnd;
+    dstAt += sealing ? wireBytes : plainBytes;
     first += frames;
   }
 }

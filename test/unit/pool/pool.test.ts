@@ -91,7 +91,7 @@ describe.runIf(native)("the port", () => {
       { frameBytes: 1000, regularFrames: 777, finalBytes: 999, firstSequence: 2 },
       { frameBytes: 65_536, regularFrames: 33, finalBytes: 1 },
       { frameBytes: 2 * MIB + 1, regularFrames: 3, finalBytes: 5 },
-      { frameBytes: MIB, regularFrames: 20, finalBytes: 3 }, // more than one slice
+      { frameBytes: MIB, regularFrames: 40, finalBytes: 3 }, // more than one slice
       { frameBytes: 4096, regularFrames: 0, finalBytes: 4000 },
     ]) {
       for (const shared of [false, true]) {
@@ -162,7 +162,7 @@ describe.runIf(native)("the port", () => {
   test("memory taken away between two slices: refused", async () => {
     const key = await keyOf(poolOf().behind(selectEngine()));
     for (const name of ["src", "dst"] as const) {
-      const batch = batchOf({ frameBytes: 4096, regularFrames: 8192 });
+      const batch = batchOf({ frameBytes: 4096, regularFrames: 16_384 });
       const sealing = key.sealFrames(batch);
       structuredClone(batch[name].buffer, { transfer: [batch[name].buffer as ArrayBuffer] });
       await expectCode(Promise.resolve(sealing), "ERR_INPUT");
@@ -171,7 +171,7 @@ describe.runIf(native)("the port", () => {
 
   test("a key wiped between two slices: refused", async () => {
     const key = await keyOf(poolOf().behind(selectEngine()));
-    const sealing = key.sealFrames(batchOf({ frameBytes: 4096, regularFrames: 8192 }));
+    const sealing = key.sealFrames(batchOf({ frameBytes: 4096, regularFrames: 16_384 }));
     key.wipe();
     await expectCode(Promise.resolve(sealing), "ERR_CLOSED");
   });
