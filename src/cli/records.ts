@@ -10,7 +10,7 @@ import { refuseTarget } from "./files.js";
 import { CsvRows } from "./row-csv.js";
 import type { RowFormat } from "./row-format.js";
 import { JsonRows } from "./row-json.js";
-import { MARK, type Outcome, type RowCounts, rowTransform } from "./row-transform.js";
+import { MARK, type Outcome, type RowCounts, rowStage } from "./row-transform.js";
 import { type GlobalFlags, type Session, withLadder } from "./session.js";
 import { pumpTo, refuseTerminal } from "./streams.js";
 import { oneLine } from "./text.js";
@@ -113,7 +113,7 @@ async function rows(session: Session, direction: Direction, file: string | undef
       return opening;
     };
     await opening;
-    const { transform, counts } = rowTransform({
+    const { stage, counts } = rowStage({
       direction,
       format,
       bindTo: bind === undefined ? undefined : bindingOf(keyset, field),
@@ -126,7 +126,7 @@ async function rows(session: Session, direction: Direction, file: string | undef
       },
     });
     const target = { output: flags.output, force: flags.force === true, mode: rowsMode(direction) };
-    await pumpTo(session, file, transform, target);
+    await pumpTo(session, file, stage, target);
     summarise(session, direction, flags, counts, (await records()).info.keyIds.length);
   });
 }

@@ -28,7 +28,10 @@ export interface RowFormat {
   readonly problem: string | undefined;
   /** Line breaks in the row, the one at its end included. */
   readonly lines: number;
-  /** Told of the bytes that the next reads are about: what is asked of all of them costs less than of each row. */
+  /**
+   * Told of the bytes that the next reads are about: what is asked of all of them costs less than of each row.
+   * @param bytes with some bytes to spare behind `limit`, which may be read
+   */
   expect(bytes: Buffer, from: number, limit: number): void;
   /**
    * Reads the row at `from`.

@@ -50,6 +50,7 @@ export class JsonRows implements RowFormat {
   /** The value is taken with its quotes and escapes. */
   readonly #asWritten: boolean;
   #bytes: Buffer = Buffer.alloc(0);
+  #words: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
   /** The last string had an escape in it. */
   #escaped = false;
@@ -66,6 +67,10 @@ export class JsonRows implements RowFormat {
 
   expect(bytes: Buffer, from: number, limit: number): void {
     const whole = bytes.lastIndexOf(LF, limit - 1) + 1;
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
     this.#askEach = whole <= from || !isUtf8(bytes.subarray(from, whole));
   }
 
@@ -77,7 +82,6 @@ export class JsonRows implements RowFormat {
       end = limit;
       bytes[limit] = LF; // a row ends with one, for the scanner at least
     }
-    this.#bytes = bytes;
     this.#at = from;
     for (const found of [this.value, this.id]) {
       found.kind = "none";
@@ -180,17 +184,18 @@ export class JsonRows implements RowFormat {
   /** Past a string, from its opening quote. */
   #string(): boolean {
     const bytes = this.#bytes;
+    const words = this.#words;
     let at = this.#at + 1;
     this.#escaped = false;
     for (;;) {
-      const byte = bytes[at++] as number;
+      while (isPlain(words.getInt32(at))) at += 4;
+      let byte = bytes[at++] as number;
+      while (byte !== QUOTE && byte !== BACKSLASH && byte >= 0x20) byte = bytes[at++] as number;
       if (byte === QUOTE) break;
-      if (byte < 0x20) return false;
-      if (byte === BACKSLASH) {
-        this.#escaped = true;
-        at = escapeEnd(bytes, at);
-        if (at < 0) return false;
-      }
+      if (byte !== BACKSLASH) return false;
+      this.#escaped = true;
+      at = escapeEnd(bytes, at);
+      if (at < 0) return false;
     }
     this.#at = at;
     return true;
@@ -253,6 +258,18 @@ export class JsonRows implements RowFormat {
     this.#at = at;
     return at > from;
   }
+}
+
+/**
+ * Whether none of four bytes is a quote, a backslash or below a space: each term has a high bit set where a byte of the
+ * word, less what is looked for, borrows.
+ */
+function isPlain(word: number): boolean {
+  const quote = word ^ 0x22222222;
+  const backslash = word ^ 0x5c5c5c5c;
+  const found =
+    ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash) | ((word - 0x20202020) & ~word);
+  return (found & 0x80808080) === 0;
 }
 
 /** Behind an escape, from the byte after its backslash; -1 where there is no such escape. */

@@ -3,12 +3,14 @@
 import { Buffer } from "node:buffer";
 import { type Arena, errors, type KeyladderError } from "../index.js";
 import { base64Bytes, readBase64, writeBase64 } from "./row-base64.js";
+import { COPY_SPARE_BYTES, copyShort, Memory } from "./row-copy.js";
 import type { Found, RowFormat } from "./row-format.js";
-import type { ByteTransform } from "./streams.js";
+import type { ByteStage } from "./streams.js";
 
 /** What marks a sealed field. */
 export const MARK = "klr1:";
 const MARK_BYTES = Buffer.from(MARK);
+const MARK_MEMORY = padded(MARK_BYTES);
 const ROWS_PER_CALL = 8192;
 /** One row; what is longer is no row. */
 const MAX_ROW_BYTES = 256 * 1024 * 1024;
@@ -40,45 +42,47 @@ export interface RowCounts {
   failed: number;
 }
 
-/** A transform over bytes, and what it counted so far. */
-export function rowTransform(work: RowWork): { readonly transform: ByteTransform; readonly counts: RowCounts } {
+/** A stage over bytes, and what it counted so far. */
+export function rowStage(work: RowWork): { readonly stage: ByteStage; readonly counts: RowCounts } {
   const pump = new RowPump(work);
-  const transform = new TransformStream<Uint8Array, Uint8Array>({
-    transform: (chunk, controller) => pump.push(chunk, (bytes) => controller.enqueue(bytes)),
-    flush: (controller) => pump.end((bytes) => controller.enqueue(bytes)),
-  });
-  return { transform, counts: pump.counts };
+  async function* stage(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) yield* pump.push(chunk);
+    yield* pump.end();
+  }
+  return { stage, counts: pump.counts };
 }
 
 /** Values back to back, with room to grow. */
 class ArenaBuilder {
-  bytes = new Uint8Array(64 * 1024);
+  memory = new Memory(new Uint8Array(64 * 1024));
   readonly offsets = new Uint32Array(ROWS_PER_CALL + 1);
   count = 0;
-
-  get end(): number {
-    return this.offsets[this.count] as number;
-  }
+  /** Where the last value ends. */
+  end = 0;
 
   clear(): void {
     this.count = 0;
+    this.end = 0;
   }
 
   /** Room for `bytes` more behind the last value. */
-  reserve(bytes: number): void {
-    const needed = this.end + bytes;
-    if (needed <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, 2 * this.bytes.length));
-    grown.set(this.bytes.subarray(0, this.end));
-    this.bytes = grown;
+  reserve(bytes: number): Memory {
+    const needed = this.end + bytes + COPY_SPARE_BYTES;
+    const { bytes: held } = this.memory;
+    if (needed <= held.length) return this.memory;
+    const grown = new Uint8Array(Math.max(needed, 2 * held.length));
+    grown.set(held.subarray(0, this.end));
+    this.memory = new Memory(grown);
+    return this.memory;
   }
 
   closeAt(end: number): void {
     this.offsets[++this.count] = end;
+    this.end = end;
   }
 
   arena(): Arena {
-    return { bytes: this.bytes.subarray(0, this.end), offsets: this.offsets.subarray(0, this.count + 1) };
+    return { bytes: this.memory.bytes.subarray(0, this.end), offsets: this.offsets.subarray(0, this.count + 1) };
   }
 }
 
@@ -94,8 +98,6 @@ interface Change {
   bad: KeyladderError | undefined;
 }
 
-type Emit = (bytes: Uint8Array) => void;
-
 class RowPump {
   readonly counts: RowCounts = { rows: 0, changed: 0, failed: 0 };
   readonly #work: RowWork;
@@ -105,20 +107,36 @@ class RowPump {
   #changed = 0;
   #line = 1;
   #buffer = Buffer.allocUnsafeSlow(512 * 1024);
+  #memory = new Memory(this.#buffer);
+  readonly #bindTo: Memory | undefined;
   #from = 0;
   #filled = 0;
 
   constructor(work: RowWork) {
     this.#work = work;
+    this.#bindTo = work.bindTo && padded(work.bindTo);
   }
 
-  async push(chunk: Uint8Array, emit: Emit): Promise<void> {
+  push(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
     this.#append(chunk);
-    while (await this.#batch(false, emit));
+    return this.#batches(false);
   }
 
-  async end(emit: Emit): Promise<void> {
-    while (await this.#batch(true, emit));
+  end(): AsyncGenerator<Uint8Array> {
+    return this.#batches(true);
+  }
+
+  /** As many whole rows as one call takes, again and again. */
+  async *#batches(final: boolean): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const from = this.#from;
+      const to = this.#collect(final);
+      if (to === from) return;
+      this.#from = to;
+      const { bytes, failure } = this.#emit(from, to, await this.#outcome());
+      if (bytes.length > 0) yield bytes;
+      if (failure !== undefined) throw failure;
+    }
   }
 
   #append(chunk: Uint8Array): void {
@@ -128,23 +146,13 @@ class RowPump {
       if (held > MAX_ROW_BYTES) throw rowError(this.#line, `a row of more than ${MAX_ROW_BYTES} bytes`);
       const target = needed > this.#buffer.length ? Buffer.allocUnsafeSlow(2 * needed) : this.#buffer;
       this.#buffer.copy(target, 0, this.#from, this.#filled);
+      if (target !== this.#buffer) this.#memory = new Memory(target);
       this.#buffer = target;
       this.#from = 0;
       this.#filled = held;
     }
     this.#buffer.set(chunk, this.#filled);
     this.#filled += chunk.length;
-  }
-
-  /** As many whole rows as one call takes. False where none is left. */
-  async #batch(final: boolean, emit: Emit): Promise<boolean> {
-    const from = this.#from;
-    const to = this.#collect(final);
-    if (to === from) return false;
-    this.#from = to;
-    const { values, failed } = await this.#outcome();
-    this.#emit(from, to, values, failed, emit);
-    return true;
   }
 
   async #outcome(): Promise<Outcome> {
@@ -189,7 +197,8 @@ class RowPump {
 
   /** The value, and the id, of the row just read; or what is wrong with it. */
   #gather(): KeyladderError | undefined {
-    const { format, bindTo, direction } = this.#work;
+    const { format, direction } = this.#work;
+    const bindTo = this.#bindTo;
     const { value, id, problem } = format;
     if (problem !== undefined) return rowError(this.#line, problem);
     if (value.kind === "none") return undefined;
@@ -199,10 +208,9 @@ class RowPump {
     }
     const bad = direction === "seal" ? this.#gatherPlain(value) : this.#gatherSealed(value);
     if (bad === undefined && bindTo !== undefined) {
-      const aads = this.#aads;
-      aads.reserve(bindTo.length);
-      const at = copyBytes(bindTo, 0, bindTo.length, aads.bytes, aads.end);
-      this.#appendText(aads, id, at - aads.end);
+      const length = (this.#work.bindTo as Uint8Array).length;
+      copyShort(bindTo, 0, length, this.#aads.reserve(length), this.#aads.end);
+      this.#appendText(this.#aads, id, length);
     }
     return bad;
   }
@@ -218,11 +226,10 @@ class RowPump {
     const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
     const start = from + (this.#work.marked ? MARK.length : 0);
     if (this.#work.marked && !beginsWithMark(text, from, to)) return rowError(this.#line, NOT_SEALED);
-    const values = this.#values;
-    values.reserve(to - from);
-    const end = readBase64(text, start, to, values.bytes, values.end);
+    const { bytes } = this.#values.reserve(to - from);
+    const end = readBase64(text, start, to, bytes, this.#values.end);
     if (end < 0) return rowError(this.#line, this.#work.marked ? "a sealed field that is not base64" : NOT_BASE64);
-    values.closeAt(end);
+    this.#values.closeAt(end);
     return undefined;
   }
 
@@ -236,16 +243,17 @@ class RowPump {
   #appendText(arena: ArenaBuilder, { textFrom, textTo, decoded }: Found, behind: number): void {
     const start = arena.end + behind;
     const length = decoded?.length ?? textTo - textFrom;
-    arena.reserve(behind + length);
-    if (decoded !== undefined) arena.bytes.set(decoded, start);
-    else copyBytes(this.#buffer, textFrom, textTo, arena.bytes, start);
+    const memory = arena.reserve(behind + length);
+    if (decoded !== undefined) memory.bytes.set(decoded, start);
+    else copyShort(this.#memory, textFrom, textTo, memory, start);
     arena.closeAt(start + length);
   }
 
   /** The rows from `from` to `to` with their new values; a bad row is left out, or ends it all. */
-  #emit(from: number, to: number, values: Arena, failed: ReadonlyMap<number, KeyladderError>, emit: Emit): void {
-    const out = Buffer.allocUnsafe(this.#mostBytes(to - from, values));
-    const buffer = this.#buffer;
+  #emit(from: number, to: number, { values, failed }: Outcome): { bytes: Uint8Array; failure: unknown } {
+    const out = new Memory(Buffer.allocUnsafe(this.#mostBytes(to - from, values)));
+    const words = new DataView(values.bytes.buffer, values.bytes.byteOffset, values.bytes.length);
+    const memory = this.#memory;
     let at = 0;
     let next = from;
     let index = 0;
@@ -254,8 +262,8 @@ class RowPump {
       let bad = change.bad;
       if (bad === undefined) {
         bad = failed.get(index);
-        at = copyBytes(buffer, next, change.from, out, at);
-        const end = bad === undefined ? this.#write(values, index, out, at) : -1;
+        at = copyShort(memory, next, change.from, out, at);
+        const end = bad === undefined ? this.#write(values, words, index, out, at) : -1;
         index++;
         if (end >= 0) {
           at = end;
@@ -265,18 +273,17 @@ class RowPump {
         }
         at -= change.from - change.rowFrom; // the row's beginning, which was written already
         bad = bad === undefined ? rowError(change.line, CANNOT_STAND) : withLine(change.line, bad);
-      } else at = copyBytes(buffer, next, change.rowFrom, out, at);
+      } else at = copyShort(memory, next, change.rowFrom, out, at);
       next = change.rowTo;
       this.counts.failed++;
       try {
         this.#work.onBadRow(bad);
       } catch (error) {
-        if (at > 0) emit(out.subarray(0, at));
-        throw error;
+        return { bytes: out.bytes.subarray(0, at), failure: error };
       }
     }
-    at = copyBytes(buffer, next, to, out, at);
-    if (at > 0) emit(out.subarray(0, at));
+    at = copyShort(memory, next, to, out, at);
+    return { bytes: out.bytes.subarray(0, at), failure: undefined };
   }
 
   #mostBytes(rowBytes: number, { offsets }: Arena): number {
@@ -287,16 +294,16 @@ class RowPump {
   }
 
   /** @returns where the value ends; -1 where the format cannot carry it */
-  #write({ bytes, offsets }: Arena, index: number, out: Uint8Array, start: number): number {
+  #write({ bytes, offsets }: Arena, words: DataView, index: number, out: Memory, start: number): number {
     const { direction, format, marked } = this.#work;
     const [from, to] = [offsets[index] as number, offsets[index + 1] as number];
-    if (direction === "open") return format.write(bytes, from, to, out, start);
+    if (direction === "open") return format.write(bytes, from, to, out.bytes, start);
     const quote = format.quote.charCodeAt(0);
     let at = start;
-    if (format.quote !== "") out[at++] = quote;
-    if (marked) at = copyBytes(MARK_BYTES, 0, MARK_BYTES.length, out, at);
-    at = writeBase64(bytes, from, to, out, at);
-    if (format.quote !== "") out[at++] = quote;
+    if (format.quote !== "") out.bytes[at++] = quote;
+    if (marked) at = copyShort(MARK_MEMORY, 0, MARK_BYTES.length, out, at);
+    at = writeBase64(words, from, to, out.words, at);
+    if (format.quote !== "") out.bytes[at++] = quote;
     return at;
   }
 }
@@ -304,17 +311,12 @@ class RowPump {
 const NOT_SEALED = `a field that is not sealed: it does not begin with ${MARK}`;
 const NOT_BASE64 = "a field that is not sealed: it is not base64";
 const CANNOT_STAND = "the opened value is not what this format holds (binary data, or JSON without --json-values)";
-/** Below that, a loop beats a call. */
-const SHORT_COPY = 48;
 
-function copyBytes(src: Uint8Array, from: number, to: number, dst: Uint8Array, start: number): number {
-  if (to - from > SHORT_COPY) {
-    dst.set(src.subarray(from, to), start);
-    return start + to - from;
-  }
-  let at = start;
-  for (let i = from; i < to; i++) dst[at++] = src[i] as number;
-  return at;
+/** A copy that short copies may read past the end of. */
+function padded(bytes: Uint8Array): Memory {
+  const memory = new Memory(new Uint8Array(bytes.length + COPY_SPARE_BYTES));
+  memory.bytes.set(bytes);
+  return memory;
 }
 
 function beginsWithMark(text: Uint8Array, from: number, to: number): boolean {
