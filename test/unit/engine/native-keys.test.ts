@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
@@ -144,6 +145,59 @@ describeNative("key handles", () => {
   });
 });
 
+describeNative("the memory of keys", () => {
+  test.skipIf(process.platform !== "linux")("is locked, kept out of dumps, wiped on fork, between guard pages", () => {
+    importKey(countingBytes(32));
+    const { committedBytes, lockedBytes, refused } = addon.info().memory;
+    const maps = mapsOf(readFileSync("/proc/self/smaps", "utf8"));
+    const wiped = maps.filter(({ flags }) => flags.includes("wf"));
+    const used = wiped.filter(({ access }) => access === "rw-p");
+    expect(used).toHaveLength(2);
+    expect(used.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(committedBytes);
+    for (const map of wiped) expect(map.flags).toContain("dd");
+    if (refused.length === 0) {
+      expect(lockedBytes).toBe(committedBytes);
+      for (const { flags } of used) expect(flags).toContain("lo");
+    }
+    for (const { from, to } of used) {
+      expect(wiped.find((map) => map.to === from)?.access).toBe("---p");
+      expect(wiped.find((map) => map.from === to)?.access).toBe("---p");
+    }
+  });
+
+  const limited = ["setpriv", "prlimit"].every((tool) => spawnSync(tool, ["--version"]).status === 0);
+  test.skipIf(!limited || process.getuid?.() !== 0)("a limit on locked memory is said once, and lived with", () => {
+    const script = `
+      const { engineInfo, DataKey } = await import("./dist/index.js");
+      const keys = Array.from({ length: 2000 }, () => DataKey.fromBytes(new Uint8Array(32)));
+      console.log(JSON.stringify(engineInfo().keyMemory), keys.every((key) => key.byteLength === 32));`;
+    const unprivileged = [
+      "--bounding-set",
+      "-ipc_lock",
+      "--inh-caps",
+      "-ipc_lock",
+      "--reuid",
+      "65534",
+      "--clear-groups",
+    ];
+    const node = [process.execPath, "--input-type=module", "-e", script];
+    const flags = ["--memlock=65536:65536", "setpriv", ...unprivileged, ...node];
+    const { stdout, stderr } = spawnSync("prlimit", flags, { cwd: root, encoding: "utf8" });
+    if (stdout === "") return console.warn(`SKIPPED: the limit on locked memory: ${stderr.slice(0, 200)}`);
+    expect(stdout).toMatch(/^\{"guarded":true,"lockedBytes":65536,"refused":\["mlock: .*RLIMIT_MEMLOCK\)"\]\} true\n$/);
+    expect(stderr.match(/KeyladderWarning/g)).toHaveLength(1);
+  });
+});
+
+/** The mappings of this process. */
+function mapsOf(smaps: string): { from: number; to: number; access: string; flags: readonly string[] }[] {
+  return smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).map((entry) => {
+    const [, from = "", to = "", access = ""] = /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(entry) ?? [];
+    const flags = /VmFlags: (.*)/.exec(entry)?.[1]?.trim().split(" ") ?? [];
+    return { from: Number.parseInt(from, 16), to: Number.parseInt(to, 16), access, flags };
+  });
+}
+
 describeNative("keys and threads", () => {
   const plaintext = countingBytes(300);
 
@@ -171,6 +225,15 @@ describeNative("keys and threads", () => {
       expectClosed(key);
     }
     expect(sealWith(own, NONE).answer).toBe(0);
+  });
+
+  test("a thread that ends lets go of its lanes", async () => {
+    const before = addon.info().keys.sealing;
+    const key = sealingKey(countingBytes(32), 0);
+    expect(await inWorker("bind", { key })).toBeGreaterThan(0);
+    expect(sealWith(key, NONE).answer).toBe(0);
+    expect(addon.keyDispose(key)).toBe(0);
+    expect(addon.info().keys.sealing).toBe(before);
   });
 
   test("a key disposed while others seal: the right ciphertext until the end, then a coded error", async () => {

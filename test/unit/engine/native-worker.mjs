@@ -22,6 +22,8 @@ const tasks = {
     if (exit) setImmediate(() => process.exit());
     return { raw, key };
   },
+  /** Binds a lane and leaves it so. */
+  bind: ({ key }) => addon.laneBind(key, new Uint8Array(new SharedArrayBuffer(64))),
   /** Seals until the key is gone; every ciphertext before that must be the expected one. */
   sealUntilGone({ key, plaintext, expected, flag }) {
     const dst = new Uint8Array(plaintext.length + 16);
