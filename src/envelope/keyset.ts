@@ -1,6 +1,6 @@
 /** Keysets sealed and opened: a Tink encrypted keyset around a message with a purpose of its own (ladder-spec C). */
 
-import { type Bytes, readU32, wipe } from "../bytes.js";
+import { type Bytes, copyOf, readU32, wipe } from "../bytes.js";
 import type { Engine } from "../engine/port.js";
 import { DecryptError, FormatError, InputError } from "../errors.js";
 import type { Keyring, Unwrapper } from "../keyring/port.js";
@@ -39,8 +39,9 @@ export interface KeysetSealing<K extends Unwrapper> {
 }
 
 /**
- * `before` and a new primary key, random, with an id of its own. The caller owns it, and `before` still.
- * @throws LimitError via the codec's bound: InputError ERR_INPUT
+ * The keys of `before` and a new primary one, random, with an id of its own. The caller owns the new key, and `before`
+ * still, whose keys are not copied.
+ * @throws InputError ERR_INPUT where the keyset is full
  */
 export async function withNewPrimary(
   before: TinkKeyset | undefined,
@@ -51,7 +52,9 @@ export async function withNewPrimary(
   if (kept.length >= MAX_KEYSET_KEYS) {
     throw new InputError("ERR_INPUT", `the keyset has ${kept.length} keys: start a new one`);
   }
-  const key = Uint8Array.from(await random(KEY_BYTES));
+  const drawn = await random(KEY_BYTES);
+  const key = copyOf(drawn);
+  wipe(drawn);
   let keyId = 0;
   while (keyId === 0 || kept.some((one) => one.keyId === keyId)) keyId = readU32(await random(KEY_ID_BYTES), 0);
   return { primaryKeyId: keyId, keys: [...kept, { keyId, algorithm, key }] };

@@ -3,7 +3,7 @@
 import { type Bytes, compareBytes, wipe } from "../bytes.js";
 import { InputError, KeyladderError, KeyNotFoundError, StoreError } from "../errors.js";
 import type { Keyring } from "../keyring/port.js";
-import type { TinkAlgorithm } from "../message/tink.js";
+import { type TinkAlgorithm, wipeKeyset } from "../message/tink.js";
 import { type KeysetSealing, openKeyset, sealKeyset, withNewPrimary } from "./keyset.js";
 import type { KeysetHome } from "./keyset-home.js";
 import { RecordKeys } from "./record-keys.js";
@@ -119,9 +119,14 @@ export class KeptOpenKeyset implements OpenKeyset {
       const sealed = await home.load();
       if (sealed !== undefined) {
         const opened = new KeptOpenKeyset(options, sealed, await keysOf(sealed, options));
-        await opened.#authorise();
-        await opened.#quota.prepare();
-        return opened;
+        try {
+          await opened.#authorise();
+          await opened.#quota.prepare();
+          return opened;
+        } catch (error) {
+          await opened.close();
+          throw error;
+        }
       }
       if (!options.create) {
         throw new KeyNotFoundError("ERR_KEY_NOT_FOUND", `no keyset "${home.name}"`, { keyset: home.name });
@@ -262,11 +267,15 @@ async function addPrimary(options: KeptKeysetOptions, before: Bytes | undefined)
   const { home, algorithm } = options;
   await home.authorise("encrypt");
   const opened = before === undefined ? undefined : await openKeyset(before, options, home.name);
-  const made = await withNewPrimary(opened?.keyset, algorithm, (bytes) => home.random(bytes));
   try {
-    const sealed = await sealKeyset(home.name, made.primaryKeyId, made.keys, options);
-    return await home.save(sealed, before, algorithm.name === "aes-gcm" ? made.primaryKeyId : undefined);
+    const made = await withNewPrimary(opened?.keyset, algorithm, (bytes) => home.random(bytes));
+    try {
+      const sealed = await sealKeyset(home.name, made.primaryKeyId, made.keys, options);
+      return await home.save(sealed, before, algorithm.name === "aes-gcm" ? made.primaryKeyId : undefined);
+    } finally {
+      for (const { key } of made.keys) wipe(key);
+    }
   } finally {
-    wipe(...made.keys.map(({ key }) => key));
+    if (opened !== undefined) wipeKeyset(opened.keyset);
   }
 }
