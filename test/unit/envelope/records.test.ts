@@ -26,6 +26,13 @@ const xaes = (keyId: number): WritableKey => ({
   key: random.bytes(32),
 });
 
+/** An arena whose bytes went to somebody else. */
+function transferred(): Arena {
+  const given = arena([text("abc")]);
+  structuredClone(given.bytes.buffer, { transfer: [given.bytes.buffer as ArrayBuffer] });
+  return given;
+}
+
 function streamOf(chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
     start(controller) {
@@ -304,6 +311,7 @@ describe.each(engines)("records, engine %s", (engineName) => {
         () => records.openArena({ bytes: new Uint8Array(9), offsets: Uint32Array.of(0, 10) }),
       ],
       ["offsets below 0", () => records.openArena({ bytes: new Uint8Array(9), offsets: Int32Array.of(-5, 9) })],
+      ["bytes that were transferred away", () => records.sealArena(transferred())],
       ["an arena of other associated data", () => records.sealArena(arena([text("a")]), { aad: arena([]) })],
       ["a list of failures that is none", () => records.openArena(arena([]), { failed: {} } as never)],
       ["a batch that is no list", () => records.sealBatch("abc" as never)],
