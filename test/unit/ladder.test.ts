@@ -82,6 +82,9 @@ describe("openLadder", () => {
     ["a tenant with a colon", { tenant: "a:b" }, '"tenant"'],
     ["a bad create", { create: true }, '"create"'],
     ["a bad cache", { cache: { maxAge: "soon" } }, '"maxAge"'],
+    ["a bad pool", { pool: true }, '"pool"'],
+    ["half a thread", { pool: { threads: 0.5 } }, '"pool.threads"'],
+    ["a mistyped option of the pool", { pool: { thread: 1 } }, '"pool.thread"'],
   ])("refuses %s", async (_what, options, named) => {
     const given = options && {
       ...{ hsm: countedHsm(), store: sqliteStore({ file: join(folder, "s.db") }) },
@@ -90,6 +93,19 @@ describe("openLadder", () => {
     const asked = named === '"hsm"' || named === '"store"' ? options : given;
     const failure = await openLadder(asked as unknown as LadderOptions).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: "ERR_INPUT", message: expect.stringContaining(named) });
+  });
+
+  it("with a pool of its own, none, or the one that all share: the same messages", async () => {
+    const plaintext = new Uint8Array(3_000_000).fill(7);
+    const pools = [false, { threads: 1, inlineBelowBytes: 0 }, undefined] as const;
+    const ladders = await Promise.all(pools.map((pool) => open(pool === undefined ? {} : { pool })));
+    await ladders[0]?.keys.create({ alias: "orders" });
+    for (const ladder of ladders) {
+      const message = await ladder.encrypt(plaintext, { key: "orders" });
+      for (const other of ladders) {
+        expect(Buffer.compare((await other.decrypt(message)).plaintext, plaintext)).toBe(0);
+      }
+    }
   });
 
   it("says plainly what the token is", async () => {
