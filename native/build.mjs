@@ -14,7 +14,7 @@ const sources = ["binding.gyp", ...readdirSync(join(root, "native"), { recursive
   .sort();
 const list = `${sources.join("\n")}\n`;
 
-/** What can be made: the file, the record of what it was made of, and the command. */
+/** What can be made: where it is, the record of what it was made of, and the command. */
 const BUILT = {
   file: join(root, "build/Release/keyladder.node"),
   listing: join(root, "build/sources.txt"),
@@ -22,9 +22,9 @@ const BUILT = {
   command: [binOf("node-gyp", "bin/node-gyp.js"), "configure", "build", "--jobs=max", "--loglevel=warn"],
 };
 const PREBUILT = {
-  file: join(root, `prebuilds/${process.platform}-${process.arch}/keyladder.node`),
+  file: join(root, `prebuilds/${process.platform}-${process.arch}`),
   listing: join(root, "build/prebuilt-sources.txt"),
-  command: [binOf("prebuildify", "bin.js"), "--napi", "--strip"], // builds anew, in build/ too
+  command: [binOf("prebuildify", "bin.js"), "--napi", "--strip", "--tag-libc"], // builds anew, in build/ too
 };
 
 if (process.argv.includes("--prebuilt") && !isCurrent(PREBUILT)) build(PREBUILT, BUILT);
