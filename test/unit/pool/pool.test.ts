@@ -17,11 +17,21 @@ import { sealMessage } from "../../../src/envelope/encrypt.js";
 import { framesPlaintextBytes, framesWireBytes } from "../../../src/message/frames.js";
 import { suiteOf } from "../../../src/message/suites.js";
 import { checkPoolOptions, Pool, type PoolInternals, type PoolOptions } from "../../../src/pool/pool.js";
-import { aesKeyring, countingBytes, expectBytes, expectCode, failureOf, flipBit } from "../../kit.js";
+import {
+  aesKeyring,
+  countingBytes,
+  expectBytes,
+  expectCode,
+  failureOf,
+  flipBit,
+  SeededRandom,
+  SLOW,
+} from "../../kit.js";
 
 const WORKER = new URL("../../../dist/pool/worker.js", import.meta.url);
 const DYING = new URL("../../fault/dying-helper.mjs", import.meta.url);
 const MIB = 1024 * 1024;
+const RANDOM_CASES = SLOW ? 3000 : 100;
 const native = selectEngine("auto").name === "native";
 if (!native) console.warn("SKIPPED test/unit/pool: the native engine is not here");
 
@@ -108,6 +118,33 @@ describe.runIf(native)("the port", () => {
         expect(await several.openFrames(place)).toBe(true);
         expectBytes(new Uint8Array(place.dst), expected.src);
       }
+    }
+  });
+
+  test(`${RANDOM_CASES} random batches against one thread`, { timeout: 60_000 }, async () => {
+    const seed = Number(process.env.FUZZ_SEED ?? Date.now());
+    console.log(`test/unit/pool: FUZZ_SEED=${seed}`);
+    const random = new SeededRandom(seed);
+    const [one, several] = [await keyOf(selectEngine()), await keyOf(poolOf().behind(selectEngine()))];
+    for (let i = 0; i < RANDOM_CASES; i++) {
+      const frameBytes = 1 + random.below(random.pick([16, 300, 5000, 200_000]));
+      const regularFrames = random.below(Math.ceil(2_000_000 / (frameBytes + 32)));
+      const finalBytes = random.below(3) === 0 ? {} : { finalBytes: random.below(frameBytes + 1) };
+      const counts = { frameBytes, regularFrames, ...finalBytes, firstSequence: 1 + random.below(2 ** 31) };
+      const [expected, batch] = [batchOf(counts), batchOf(counts, random.below(2) === 0)];
+      await one.sealFrames(expected);
+      await several.sealFrames(batch);
+      expectBytes(new Uint8Array(batch.dst), expected.dst);
+      const opened = back(batch);
+      expect(await several.openFrames(opened)).toBe(true);
+      expectBytes(opened.dst, expected.src);
+      // Sequence numbers are the parser's to check, and the final frame has its own layout: any other byte must count.
+      const at = random.below(Math.max(1, regularFrames * (frameBytes + 32)));
+      if (regularFrames === 0 || at % (frameBytes + 32) < 4) continue;
+      batch.dst[at] = (batch.dst[at] as number) ^ (1 << random.below(8));
+      opened.dst.fill(0xee);
+      expect(await several.openFrames(opened)).toBe(false);
+      expect(opened.dst.every((byte) => byte === 0)).toBe(true);
     }
   });
 
