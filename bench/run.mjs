@@ -40,7 +40,7 @@ const REPORT = new URL("results/report.html", import.meta.url);
 /** @returns {Promise<Run>} */
 async function run() {
   const started = Date.now();
-  const effort = flags.quick ? { rounds: 3, roundMs: 100 } : { rounds: 7, roundMs: 250 };
+  const effort = flags.quick ? { rounds: 3, roundMs: 100 } : { rounds: 7, roundMs: 150 };
   const wanted = flags.suite === "" ? SUITES : SUITES.filter(({ name }) => flags.suite.split(",").includes(name));
   if (wanted.length === 0) throw new Error(`--suite expected some of ${SUITES.map(({ name }) => name).join(", ")}`);
   installContenders();
