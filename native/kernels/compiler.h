@@ -41,6 +41,11 @@
 
 #define KL_INLINE inline __attribute__((always_inline))
 
+// A verdict over secrets that code may branch on from here. The constant-time test, which marks secrets, has its own.
+#if !defined(KL_DECLASSIFY)
+#define KL_DECLASSIFY(verdict) (verdict)
+#endif
+
 #endif
 
 #endif  // KEYLADDER_KERNELS_COMPILER_H_

@@ -7,6 +7,7 @@ import { COMPILER } from "./toolchain.mjs";
 
 const PARTS = {
   kernels: () => import("./parts/kernels.mjs"),
+  ctgrind: () => import("./parts/ctgrind.mjs"),
 };
 
 const named = process.argv.slice(2);
