@@ -41,8 +41,14 @@ const MAX_DEFAULT_THREADS = 7;
 /** To start a pool costs about as much as this: whoever never works as long on large batches does without it. */
 const START_AFTER_MS = 25;
 /** A piece of a job: small enough that the last ones end together, within a core's second-level cache in any case. */
-const [LEAST_PIECE_BYTES, MOST_PIECE_BYTES] = [65_536, 262_144];
-const PIECES_A_THREAD = 4;
+const [LEAST_PIECE_BYTES, MOST_PIECE_BYTES] = [131_072, 262_144];
+const PIECES_A_THREAD = 2;
+/**
+ * To call a thread that has left costs this one some 100 us: it pays for as many bytes in one call, or where calls follow
+ * each other so closely that it will stay.
+ */
+const WAKE_BYTES = 8 * 1024 * 1024;
+const WAKE_WITHIN_MS = 1;
 /** An idle thread is let go after so long. */
 const IDLE_MS = 30_000;
 /** After so many in a row that died there is no point in another. */
@@ -89,6 +95,7 @@ export class Pool {
   #state: "idle" | "starting" | "started" | "closed" = "idle";
   #piscina: Piscina<HelpTask, HelpAnswer> | undefined;
   #workedMs = 0;
+  #lastCallEnded = Number.NEGATIVE_INFINITY;
   #deaths = 0;
   #joined = 0;
   #lastFailure: KeyladderError | undefined;
@@ -117,14 +124,18 @@ export class Pool {
   }
 
   /**
-   * Runs one large call. Calls helpers, and does not wait for any.
+   * Runs one large call. Calls helpers where that pays, and does not wait for any; those awake come anyway.
    * @param call gets the piece length to work in; 0 where no helper will come
    */
   run<T>(bytes: number, call: (pieceBytes: number) => T): T {
     if (this.#piscina !== undefined) {
-      this.#callHelpers(this.#piscina);
+      if (bytes >= WAKE_BYTES || performance.now() - this.#lastCallEnded < WAKE_WITHIN_MS) {
+        this.#callHelpers(this.#piscina);
+      }
       const share = bytes / ((this.#threads + 1) * PIECES_A_THREAD);
-      return call(Math.min(Math.max(share, LEAST_PIECE_BYTES), MOST_PIECE_BYTES) | 0);
+      const result = call(Math.min(Math.max(share, LEAST_PIECE_BYTES), MOST_PIECE_BYTES) | 0);
+      this.#lastCallEnded = performance.now();
+      return result;
     }
     if (this.#state !== "idle") return call(0);
     const begun = performance.now();

@@ -125,7 +125,9 @@ describe.runIf(native)("the port", () => {
     const seed = Number(process.env.FUZZ_SEED ?? Date.now());
     console.log(`test/unit/pool: FUZZ_SEED=${seed}`);
     const random = new SeededRandom(seed);
-    const [one, several] = [await keyOf(selectEngine()), await keyOf(poolOf().behind(selectEngine()))];
+    const pool = poolOf();
+    const [one, several] = [await keyOf(selectEngine()), await keyOf(pool.behind(selectEngine()))];
+    await untilJoined(pool, several);
     for (let i = 0; i < RANDOM_CASES; i++) {
       const frameBytes = 1 + random.below(random.pick([16, 300, 5000, 200_000]));
       const regularFrames = random.below(Math.ceil(2_000_000 / (frameBytes + 32)));
@@ -241,7 +243,7 @@ describe.runIf(native)("threads that die", () => {
       const pool = poolOf({ threads: 1 }, { worker: new URL(`${DYING.href}${how === "module" ? ".missing" : ""}`) });
       process.env.KEYLADDER_TEST_DEATH = how;
       const [one, several] = [await keyOf(selectEngine()), await keyOf(pool.behind(selectEngine()))];
-      const counts = { frameBytes: 4096, regularFrames: 1024, finalBytes: 9 };
+      const counts = { frameBytes: 4096, regularFrames: 2048, finalBytes: 9 };
       const [expected, batch] = [batchOf(counts), batchOf(counts)];
       await one.sealFrames(expected);
       for (let i = 0; pool.info.threads > 0; i++) {
