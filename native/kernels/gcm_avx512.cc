@@ -127,7 +127,7 @@ struct Avx512 {
     KL_UNROLL for (int i = 0; i < 8; i++) state[i] = countLanes(j0[i]);
     state[8] = gather(j0);
     state[9] = gather(j0 + 4);
-    G::template encipher<10, 0>(key, state, nullptr, nullptr, nullptr);
+    G::T::template encipher<10, 0>(key, state, nullptr, nullptr, nullptr);
     KL_UNROLL for (int i = 0; i < 8; i++) stream[i] = state[i];
     masks[0] = state[8];
     masks[1] = state[9];
@@ -142,16 +142,16 @@ struct Avx512 {
       __m128i lengths[4];
       KL_UNROLL for (int i = 0; i < 4; i++) {
         const uint32_t length = bytes[4 * half + i];
-        typename G::Product product = G::none();
-        G::multiply(&product, reverse(sealed[4 * half + i]), G::powersFrom(key, (length + 15) / 16 + 1));
+        typename G::T::Product product = G::T::none();
+        G::T::multiply(&product, reverse(sealed[4 * half + i]), G::T::powersFrom(key, (length + 15) / 16 + 1));
         lo[i] = product.lo;
         mid[i] = product.mid;
         hi[i] = product.hi;
-        lengths[i] = G::lengthBlock(0, length);
+        lengths[i] = G::T::lengthBlock(0, length);
       }
-      typename G::Product sum = {foldFour(lo), foldFour(mid), foldFour(hi)};
-      const V h = broadcast(G::powersFrom(key, 1));
-      const V halves = broadcast(G::powersFrom(key, 1) + G::kSumsAfterPowers);
+      typename G::T::Product sum = {foldFour(lo), foldFour(mid), foldFour(hi)};
+      const V h = broadcast(G::T::powersFrom(key, 1));
+      const V halves = broadcast(G::T::powersFrom(key, 1) + G::T::kSumsAfterPowers);
       const V x = gather(lengths);
       sum.lo = exclusiveOr(sum.lo, clmul<0x00>(x, h));
       sum.hi = exclusiveOr(sum.hi, clmul<0x11>(x, h));
@@ -168,7 +168,7 @@ struct Avx512 {
     V sealed[8], masks[2];
     uint32_t bytes[8];
     KL_UNROLL for (int i = 0; i < 8; i++) {
-      j0[i] = G::counterOf(batch->nonces + (first + i) * kNonceBytes);
+      j0[i] = G::T::counterOf(batch->nonces + (first + i) * kNonceBytes);
       bytes[i] = batch->srcOffsets[first + i + 1] - batch->srcOffsets[first + i];
     }
     groupStream<G>(key, j0, sealed, masks);
@@ -208,7 +208,7 @@ struct Avx512 {
       bytes[i] = batch->srcOffsets[first + i + 1] - batch->srcOffsets[first + i] - overhead;
       const __mmask16 other = _mm_mask_cmpneq_epi8_mask(prefixMask, block::load(src), prefix);
       foreign |= static_cast<uint32_t>(other != 0) << i;
-      j0[i] = G::counterOf(src + batch->prefixBytes);
+      j0[i] = G::T::counterOf(src + batch->prefixBytes);
       sealed[i] = loadPartial(src + batch->prefixBytes + kNonceBytes, bytes[i]);
       found[i] = block::load(src + batch->prefixBytes + kNonceBytes + bytes[i]);
     }
