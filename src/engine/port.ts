@@ -68,7 +68,7 @@ export interface FrameBatch {
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
   /** Given up: an engine that answers later rejects with the signal's reason, `dst` zeroed. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -134,15 +134,24 @@ function sealing(
   generated: GeneratedDataKey,
 ): Sealing {
   const { signal } = options;
-  const common = signal === undefined ? { messageId } : { messageId, signal };
   return {
     header,
     frameBytes,
     keyId: generated.keyId,
     ...(generated.keyVersion === undefined ? {} : { keyVersion: generated.keyVersion }),
     context,
-    seal(src, dst, firstSequence, counts) {
-      const pending = key.sealFrames({ ...common, firstSequence, src, dst, ...counts });
+    seal(src, dst, firstSequence, { frameBytes: bytes, regularFrames, finalBytes }) {
+      // Written out: to spread two objects costs a small message as much as to derive its key.
+      const pending = key.sealFrames({
+        messageId,
+        frameBytes: bytes,
+        firstSequence,
+        regularFrames,
+        finalBytes,
+        src,
+        dst,
+        signal,
+      });
       if (pending instanceof Promise) return pending.then(() => signer?.update(dst));
       return signer?.update(dst);
     },
