@@ -113,13 +113,16 @@ async function rows(session: Session, direction: Direction, file: string | undef
       return opening;
     };
     await opening;
+    const scratch = new Scratch();
     const { stage, counts } = rowStage({
       direction,
       format,
       bindTo: bind === undefined ? undefined : bindingOf(keyset, field),
       marked: flags.prefix !== false,
       process: async (values, aad) =>
-        direction === "seal" ? seal(await records(), values, aad) : open(await records(), values, aad),
+        direction === "seal"
+          ? seal(await records(), values, aad, scratch)
+          : open(await records(), values, aad, scratch),
       onBadRow(error) {
         if (flags.keepGoing !== true) throw error;
         session.out.error(error);
@@ -169,10 +172,29 @@ function bindingOf(keyset: string, field: string): Uint8Array {
 
 const LEASE_WAIT_MS = 5;
 
-async function seal(records: Records, values: Arena, aad: Arena | undefined): Promise<Outcome> {
+/** Memory for what a call makes, used again at the next: nothing of it is kept. */
+class Scratch {
+  #arena: Arena = { bytes: new Uint8Array(0), offsets: new Uint32Array(0) };
+
+  for(values: Arena, moreEach: number): Arena {
+    const needed = values.bytes.length + values.offsets.length * moreEach;
+    const { bytes, offsets } = this.#arena;
+    if (bytes.length < needed || offsets.length < values.offsets.length) {
+      this.#arena = { bytes: new Uint8Array(2 * needed), offsets: new Uint32Array(2 * values.offsets.length) };
+    }
+    return this.#arena;
+  }
+}
+
+const NONE_FAILED: ReadonlyMap<number, KeyladderError> = new Map();
+/** Prefix, 24 bytes of nonce at most, tag. */
+const MOST_OVERHEAD_BYTES = 5 + 24 + 16;
+
+async function seal(records: Records, values: Arena, aad: Arena | undefined, scratch: Scratch): Promise<Outcome> {
+  const out = scratch.for(values, MOST_OVERHEAD_BYTES);
   for (;;) {
     try {
-      return { values: records.sealArena(values, aad === undefined ? {} : { aad }), failed: new Map() };
+      return { values: records.sealArena(values, { out, ...(aad && { aad }) }), failed: NONE_FAILED };
     } catch (error) {
       if (!KeyladderError.is(error, "ERR_KEYSET_EXHAUSTED") || !error.retryable) throw error;
       await delay(LEASE_WAIT_MS); // a lease is under way
@@ -180,10 +202,10 @@ async function seal(records: Records, values: Arena, aad: Arena | undefined): Pr
   }
 }
 
-async function open(records: Records, values: Arena, aad: Arena | undefined): Promise<Outcome> {
+async function open(records: Records, values: Arena, aad: Arena | undefined, scratch: Scratch): Promise<Outcome> {
   const failed: number[] = [];
-  const opened = records.openArena(values, { failed, ...(aad && { aad }) });
-  return failed.length === 0 ? { values: opened, failed: new Map() } : again(records, values, aad, opened, failed);
+  const opened = records.openArena(values, { failed, out: scratch.for(values, 0), ...(aad && { aad }) });
+  return failed.length === 0 ? { values: opened, failed: NONE_FAILED } : again(records, values, aad, opened, failed);
 }
 
 /** Those that failed once more, one by one: the keyset may have got a key meanwhile, and each has its own reason. */

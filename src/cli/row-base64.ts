@@ -2,13 +2,19 @@
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PAD = 0x3d;
+/** "A": six zero bits. */
+const ZERO = 0x41;
 /** Of twelve bits: the two characters, as one number. */
 const PAIRS = new Uint16Array(4096);
-/** Of a character: its six bits; above 63 for what is none. */
-const BITS = new Uint8Array(256).fill(0x80);
+/** Of two characters, as one number: their twelve bits; `NONE` where one of them is none of the alphabet. */
+const BITS = new Uint16Array(65536).fill(0x8000);
+const NONE = 0x8000;
 
-for (let i = 0; i < 4096; i++) PAIRS[i] = (ALPHABET.charCodeAt(i >>> 6) << 8) | ALPHABET.charCodeAt(i & 63);
-for (let i = 0; i < 64; i++) BITS[ALPHABET.charCodeAt(i)] = i;
+for (let i = 0; i < 4096; i++) {
+  const pair = (ALPHABET.charCodeAt(i >>> 6) << 8) | ALPHABET.charCodeAt(i & 63);
+  PAIRS[i] = pair;
+  BITS[pair] = i;
+}
 
 export function base64Bytes(bytes: number): number {
   return 4 * Math.ceil(bytes / 3);
@@ -43,33 +49,34 @@ export function writeBase64(words: DataView, from: number, to: number, out: Data
 
 /**
  * Strictly: whole groups, padding where it belongs and zero bits below it.
+ * @param out a byte behind the end is overwritten
  * @returns where it ends in `out`; -1 for anything else
  */
-export function readBase64(text: Uint8Array, from: number, to: number, out: Uint8Array, start: number): number {
+export function readBase64(text: DataView, from: number, to: number, out: DataView, start: number): number {
   if ((to - from) % 4 !== 0) return -1;
-  const padding = from === to || text[to - 1] !== PAD ? 0 : text[to - 2] !== PAD ? 1 : 2;
+  if (from === to) return start;
+  const padding = text.getUint8(to - 1) !== PAD ? 0 : text.getUint8(to - 2) !== PAD ? 1 : 2;
   const whole = padding === 0 ? to : to - 4;
   let at = start;
   let wrong = 0;
   for (let i = from; i < whole; i += 4) {
-    const a = BITS[text[i] as number] as number;
-    const b = BITS[text[i + 1] as number] as number;
-    const c = BITS[text[i + 2] as number] as number;
-    const d = BITS[text[i + 3] as number] as number;
-    wrong |= a | b | c | d;
-    out[at] = (a << 2) | (b >>> 4);
-    out[at + 1] = (b << 4) | (c >>> 2);
-    out[at + 2] = (c << 6) | d;
+    const word = text.getInt32(i);
+    const high = BITS[word >>> 16] as number;
+    const low = BITS[word & 0xffff] as number;
+    wrong |= high | low;
+    out.setInt32(at, (high << 20) | (low << 8));
     at += 3;
   }
   if (padding > 0) {
-    const a = BITS[text[whole] as number] as number;
-    const b = BITS[text[whole + 1] as number] as number;
-    const c = padding === 2 ? 0 : (BITS[text[whole + 2] as number] as number);
-    wrong |= a | b | c;
-    if (padding === 2 ? (b & 15) !== 0 : (c & 3) !== 0) return -1;
-    out[at++] = (a << 2) | (b >>> 4);
-    if (padding === 1) out[at++] = (b << 4) | (c >>> 2);
+    const high = BITS[text.getUint16(whole)] as number;
+    // The third character with an "A" behind it: six bits, and six zeros.
+    const low = padding === 2 ? 0 : (BITS[(text.getUint8(whole + 2) << 8) | ZERO] as number);
+    // In the pair before two pads, and the one before one, the bits below the last byte are zero.
+    const left = padding === 2 ? high & 15 : low & 0xff;
+    wrong |= padding === 2 ? (BITS[text.getUint16(whole)] as number) : high | low;
+    if (left !== 0) return -1;
+    out.setUint8(at++, high >>> 4);
+    if (padding === 1) out.setUint8(at++, ((high & 15) << 4) | (low >>> 8));
   }
-  return wrong > 63 ? -1 : at;
+  return (wrong & NONE) === 0 ? at : -1;
 }

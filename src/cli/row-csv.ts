@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { usageError } from "./exit-codes.js";
+import type { Memory } from "./row-copy.js";
 import { type Found, nothingFound, type RowFormat } from "./row-format.js";
 
 const LF = 0x0a;
@@ -52,7 +53,9 @@ export class CsvRows implements RowFormat {
     return end;
   }
 
-  write(text: Uint8Array, from: number, to: number, out: Uint8Array, start: number): number {
+  write(memory: Memory, from: number, to: number, target: Memory, start: number): number {
+    const { bytes: text } = memory;
+    const { bytes: out } = target;
     let at = start;
     if (!needsQuotes(text, from, to)) {
       for (let i = from; i < to; i++) out[at++] = text[i] as number;

@@ -1,5 +1,7 @@
 /** Rows of text as bytes: what a format finds in a row, so that one field is replaced and every other byte stays. */
 
+import type { Memory } from "./row-copy.js";
+
 /** A member of a row. */
 export interface Found {
   kind: "none" | "text" | "number" | "other";
@@ -48,5 +50,5 @@ export interface RowFormat {
    * Writes an opened value as the format has it.
    * @returns where it ends in `out`; -1 where the format cannot carry it
    */
-  write(text: Uint8Array, from: number, to: number, out: Uint8Array, at: number): number;
+  write(text: Memory, from: number, to: number, out: Memory, at: number): number;
 }

@@ -1,6 +1,7 @@
 /** Rows of JSON objects, one a line (NDJSON): a scanner over bytes that finds top-level members (RFC 8259). */
 
 import { Buffer, isUtf8 } from "node:buffer";
+import type { Memory } from "./row-copy.js";
 import { type Found, nothingFound, type RowFormat } from "./row-format.js";
 
 const LF = 0x0a;
@@ -49,11 +50,8 @@ export class JsonRows implements RowFormat {
   readonly #jsonValues: boolean;
   /** The value is taken with its quotes and escapes. */
   readonly #asWritten: boolean;
-  #bytes: Buffer = Buffer.alloc(0);
-  #words: DataView = new DataView(new ArrayBuffer(0));
+  #block: { readonly bytes: Buffer; readonly words: DataView } = blockOf(Buffer.alloc(0));
   #at = 0;
-  /** The last string had an escape in it. */
-  #escaped = false;
   #first = true;
   /** Whether a row is UTF-8 is not known of all of them together. */
   #askEach = true;
@@ -67,10 +65,7 @@ export class JsonRows implements RowFormat {
 
   expect(bytes: Buffer, from: number, limit: number): void {
     const whole = bytes.lastIndexOf(LF, limit - 1) + 1;
-    if (bytes !== this.#bytes) {
-      this.#bytes = bytes;
-      this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    }
+    if (bytes !== this.#block.bytes) this.#block = blockOf(bytes);
     this.#askEach = whole <= from || !isUtf8(bytes.subarray(from, whole));
   }
 
@@ -93,80 +88,59 @@ export class JsonRows implements RowFormat {
     return newline === end ? end + 1 : end;
   }
 
-  write(text: Uint8Array, from: number, to: number, out: Uint8Array, at: number): number {
-    return this.#jsonValues ? writeJson(text, from, to, out, at) : writeText(text, from, to, out, at);
+  write(text: Memory, from: number, to: number, out: Memory, at: number): number {
+    return this.#jsonValues ? writeJson(text.bytes, from, to, out.bytes, at) : writeText(text, from, to, out, at);
   }
 
   /** Every loop below stops at a line feed, which is no white space here: no bounds need to be asked for. */
   #row(end: number): string | undefined {
-    const bytes = this.#bytes;
-    this.isRow = this.#skipSpace() !== LF;
+    const { bytes, words } = this.#block;
+    let at = spaceEnd(bytes, this.#at);
+    this.isRow = bytes[at] !== LF;
     if (!this.isRow) return undefined;
-    if (bytes[this.#at++] !== 0x7b) return "not a JSON object";
-    if (this.#skipSpace() === 0x7d) this.#at++;
-    else {
-      for (;;) {
-        const problem = this.#member();
-        if (problem !== undefined) return problem;
-        const byte = this.#skipSpace();
-        this.#at++;
-        if (byte === 0x7d) break;
-        if (byte !== COMMA) return "not well-formed JSON";
-        this.#skipSpace();
-      }
+    if (bytes[at] !== 0x7b) return "not a JSON object";
+    at = spaceEnd(bytes, at + 1);
+    if (bytes[at] === 0x7d) return spaceEnd(bytes, at + 1) === end ? undefined : MALFORMED;
+    for (;;) {
+      if (bytes[at] !== QUOTE) return MALFORMED;
+      const nameEnd = stringEnd(bytes, words, at + 1);
+      if (nameEnd === BAD) return MALFORMED;
+      const found = nameEnd > 0 ? this.#match(at + 1, nameEnd - 1) : this.#matchEscaped(at, -nameEnd);
+      at = spaceEnd(bytes, Math.abs(nameEnd));
+      if (bytes[at] !== COLON) return MALFORMED;
+      at = spaceEnd(bytes, at + 1);
+      const valueEnd = bytes[at] === QUOTE ? stringEnd(bytes, words, at + 1) : bareEnd(bytes, words, at);
+      if (valueEnd === BAD) return MALFORMED;
+      const problem = found === undefined ? undefined : this.#note(found, at, valueEnd);
+      if (problem !== undefined) return problem;
+      at = spaceEnd(bytes, Math.abs(valueEnd));
+      const byte = bytes[at++];
+      if (byte === 0x7d) return spaceEnd(bytes, at) === end ? undefined : MALFORMED;
+      if (byte !== COMMA) return MALFORMED;
+      at = spaceEnd(bytes, at);
     }
-    this.#skipSpace();
-    return this.#at === end ? undefined : "not well-formed JSON";
-  }
-
-  #skipSpace(): number {
-    const bytes = this.#bytes;
-    let at = this.#at;
-    let byte = bytes[at] as number;
-    while (byte === 0x20 || byte === 0x09 || byte === 0x0d) byte = bytes[++at] as number;
-    this.#at = at;
-    return byte;
-  }
-
-  /** A name, a colon and a value. */
-  #member(): string | undefined {
-    const bytes = this.#bytes;
-    if (bytes[this.#at] !== QUOTE) return "not well-formed JSON";
-    const nameFrom = this.#at + 1;
-    if (!this.#string()) return "not well-formed JSON";
-    const found = this.#match(nameFrom, this.#at - 1);
-    if (this.#skipSpace() !== COLON) return "not well-formed JSON";
-    this.#at++;
-    const first = this.#skipSpace();
-    const from = this.#at;
-    if (!this.#skipValue(first)) return "not well-formed JSON";
-    return found === undefined ? undefined : this.#note(found, first, from);
   }
 
   /** Whether a name is the field's or the id's. */
   #match(from: number, to: number): Found | undefined {
-    const field = this.#field;
-    const bind = this.#bind;
-    if (this.#escaped) {
-      const name = decodeString(this.#bytes, from - 1, to + 1);
-      if (name !== undefined && field.equals(name)) return this.value;
-      return name !== undefined && bind?.equals(name) ? this.id : undefined;
-    }
-    const length = to - from;
-    if (length === field.length && this.#equals(field, from)) return this.value;
-    if (bind !== undefined && length === bind.length && this.#equals(bind, from)) return this.id;
+    const { bytes } = this.#block;
+    if (equals(bytes, from, to, this.#field)) return this.value;
+    if (this.#bind !== undefined && equals(bytes, from, to, this.#bind)) return this.id;
     return undefined;
   }
 
-  #equals(name: Buffer, from: number): boolean {
-    const bytes = this.#bytes;
-    for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return false;
-    return true;
+  /** The same of a name with escapes; quotes included in the range. */
+  #matchEscaped(from: number, to: number): Found | undefined {
+    const name = decodeString(this.#block.bytes, from, to);
+    if (name !== undefined && this.#field.equals(name)) return this.value;
+    return name !== undefined && this.#bind?.equals(name) ? this.id : undefined;
   }
 
-  #note(found: Found, first: number, from: number): string | undefined {
+  /** @param end as `stringEnd` and `bareEnd` have it */
+  #note(found: Found, from: number, end: number): string | undefined {
     if (found.from !== NOT_SEEN) return "a member is there twice";
-    const to = this.#at;
+    const first = this.#block.bytes[from] as number;
+    const to = Math.abs(end);
     found.from = from;
     found.to = to;
     found.decoded = undefined;
@@ -176,88 +150,92 @@ export class JsonRows implements RowFormat {
     const inside = first === QUOTE && !asWritten ? 1 : 0;
     found.textFrom = from + inside;
     found.textTo = to - inside;
-    if (inside === 0 || !this.#escaped) return undefined;
-    found.decoded = decodeString(this.#bytes, from, to);
+    if (inside === 0 || end > 0) return undefined;
+    found.decoded = decodeString(this.#block.bytes, from, to);
     return found.decoded === undefined ? "a string that is not well-formed" : undefined;
   }
+}
 
-  /** Past a string, from its opening quote. */
-  #string(): boolean {
-    const bytes = this.#bytes;
-    const words = this.#words;
-    let at = this.#at + 1;
-    this.#escaped = false;
-    for (;;) {
-      while (isPlain(words.getInt32(at))) at += 4;
-      let byte = bytes[at++] as number;
-      while (byte !== QUOTE && byte !== BACKSLASH && byte >= 0x20) byte = bytes[at++] as number;
-      if (byte === QUOTE) break;
-      if (byte !== BACKSLASH) return false;
-      this.#escaped = true;
-      at = escapeEnd(bytes, at);
-      if (at < 0) return false;
+function blockOf(bytes: Buffer): { readonly bytes: Buffer; readonly words: DataView } {
+  return { bytes, words: new DataView(bytes.buffer, bytes.byteOffset, bytes.length) };
+}
+
+const MALFORMED = "not well-formed JSON";
+/** In the place of an end: there is none. Ends are never 0. */
+const BAD = 0;
+
+function spaceEnd(bytes: Buffer, from: number): number {
+  let at = from;
+  for (let byte = bytes[at] as number; byte <= 0x20; byte = bytes[++at] as number) {
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) break;
+  }
+  return at;
+}
+
+function equals(bytes: Buffer, from: number, to: number, name: Buffer): boolean {
+  if (to - from !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return false;
+  return true;
+}
+
+/** Behind the quote that ends a string, from behind the one that begins it; negative where it holds escapes; or BAD. */
+function stringEnd(bytes: Buffer, words: DataView, from: number): number {
+  let at = from;
+  let escaped = false;
+  for (;;) {
+    while (isPlain(words.getInt32(at))) at += 4;
+    let byte = bytes[at++] as number;
+    while (byte !== QUOTE && byte !== BACKSLASH && byte >= 0x20) byte = bytes[at++] as number;
+    if (byte === QUOTE) return escaped ? -at : at;
+    if (byte !== BACKSLASH) return BAD;
+    escaped = true;
+    at = escapeEnd(bytes, at);
+    if (at < 0) return BAD;
+  }
+}
+
+/** Behind a value that is no string; or BAD. */
+function bareEnd(bytes: Buffer, words: DataView, from: number): number {
+  const first = bytes[from] as number;
+  if (isNumber(first)) return numberEnd(bytes, from);
+  if (first === 0x7b || first === 0x5b) return nestedEnd(bytes, words, from);
+  for (const literal of LITERALS) {
+    if (first === literal[0]) return equals(bytes, from, from + literal.length, literal) ? from + literal.length : BAD;
+  }
+  return BAD;
+}
+
+/** Behind an object or array: brackets in pairs, strings whole. What is in between passes as it is. */
+function nestedEnd(bytes: Buffer, words: DataView, from: number): number {
+  const open: number[] = [];
+  for (let at = from; ; ) {
+    const byte = bytes[at++] as number;
+    if (byte === LF) return BAD;
+    if (byte === QUOTE) {
+      at = Math.abs(stringEnd(bytes, words, at));
+      if (at === BAD) return BAD;
+    } else if (byte === 0x7b || byte === 0x5b) open.push(byte + 2);
+    else if (byte === 0x7d || byte === 0x5d) {
+      if (open.pop() !== byte) return BAD;
+      if (open.length === 0) return at;
     }
-    this.#at = at;
-    return true;
   }
+}
 
-  #skipValue(first: number): boolean {
-    if (first === QUOTE) return this.#string();
-    if (first === 0x7b || first === 0x5b) return this.#nested();
-    if (isNumber(first)) return this.#number();
-    for (const literal of LITERALS) {
-      if (first !== literal[0]) continue;
-      if (!this.#equals(literal, this.#at)) return false;
-      this.#at += literal.length;
-      return true;
-    }
-    return false;
-  }
+function numberEnd(bytes: Buffer, from: number): number {
+  let at = bytes[from] === 0x2d ? from + 1 : from;
+  at = bytes[at] === 0x30 ? at + 1 : digitsEnd(bytes, at);
+  if (at !== BAD && bytes[at] === 0x2e) at = digitsEnd(bytes, at + 1);
+  if (at === BAD || ((bytes[at] as number) | 0x20) !== 0x65) return at;
+  at++;
+  return digitsEnd(bytes, bytes[at] === 0x2b || bytes[at] === 0x2d ? at + 1 : at);
+}
 
-  /** Past an object or array: brackets in pairs, strings whole. What is in between passes as it is. */
-  #nested(): boolean {
-    const bytes = this.#bytes;
-    const open: number[] = [];
-    for (;;) {
-      const byte = bytes[this.#at] as number;
-      if (byte === QUOTE) {
-        if (!this.#string()) return false;
-        continue;
-      }
-      this.#at++;
-      if (byte === LF) return false;
-      if (byte === 0x7b || byte === 0x5b) open.push(byte + 2);
-      else if (byte === 0x7d || byte === 0x5d) {
-        if (open.pop() !== byte) return false;
-        if (open.length === 0) return true;
-      }
-    }
-  }
-
-  #number(): boolean {
-    const bytes = this.#bytes;
-    if (bytes[this.#at] === 0x2d) this.#at++;
-    if (bytes[this.#at] === 0x30) this.#at++;
-    else if (!this.#digits()) return false;
-    if (bytes[this.#at] === 0x2e) {
-      this.#at++;
-      if (!this.#digits()) return false;
-    }
-    if (((bytes[this.#at] as number) | 0x20) !== 0x65) return true;
-    this.#at++;
-    if (bytes[this.#at] === 0x2b || bytes[this.#at] === 0x2d) this.#at++;
-    return this.#digits();
-  }
-
-  /** One or more. */
-  #digits(): boolean {
-    const bytes = this.#bytes;
-    const from = this.#at;
-    let at = from;
-    for (let byte = bytes[at] as number; byte >= 0x30 && byte <= 0x39; byte = bytes[++at] as number);
-    this.#at = at;
-    return at > from;
-  }
+/** Behind one digit or more; or BAD. */
+function digitsEnd(bytes: Buffer, from: number): number {
+  let at = from;
+  for (let byte = bytes[at] as number; byte >= 0x30 && byte <= 0x39; byte = bytes[++at] as number);
+  return at > from ? at : BAD;
 }
 
 /**
@@ -312,30 +290,44 @@ function writeJson(text: Uint8Array, from: number, to: number, out: Uint8Array, 
   return at + value.length;
 }
 
-function writeText(text: Uint8Array, from: number, to: number, out: Uint8Array, start: number): number {
+function writeText(text: Memory, from: number, to: number, out: Memory, start: number): number {
+  const { bytes, words } = text;
   let at = start;
   let all = 0;
-  out[at++] = QUOTE;
-  for (let i = from; i < to; i++) {
-    const byte = text[i] as number;
+  out.bytes[at++] = QUOTE;
+  for (let i = from; i < to; ) {
+    if (i + 4 <= to) {
+      const word = words.getInt32(i);
+      if (isPlain(word)) {
+        out.words.setInt32(at, word);
+        all |= word;
+        at += 4;
+        i += 4;
+        continue;
+      }
+    }
+    const byte = bytes[i++] as number;
     all |= byte;
-    if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) {
-      out[at++] = byte;
-      continue;
-    }
-    out[at++] = BACKSLASH;
-    const short = ESCAPES.get(byte);
-    if (short !== undefined) out[at++] = short;
-    else {
-      out[at] = 0x75;
-      out[at + 1] = 0x30;
-      out[at + 2] = 0x30;
-      out[at + 3] = HEX[byte >>> 4] as number;
-      out[at + 4] = HEX[byte & 15] as number;
-      at += 5;
-    }
+    if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) out.bytes[at++] = byte;
+    else at = writeEscape(byte, out.bytes, at);
   }
-  if (all > 0x7f && !isUtf8(text.subarray(from, to))) return -1;
-  out[at++] = QUOTE;
+  if ((all & 0x80808080) !== 0 && !isUtf8(bytes.subarray(from, to))) return -1;
+  out.bytes[at++] = QUOTE;
   return at;
+}
+
+function writeEscape(byte: number, out: Uint8Array, start: number): number {
+  let at = start;
+  out[at++] = BACKSLASH;
+  const short = ESCAPES.get(byte);
+  if (short !== undefined) {
+    out[at++] = short;
+    return at;
+  }
+  out[at] = 0x75;
+  out[at + 1] = 0x30;
+  out[at + 2] = 0x30;
+  out[at + 3] = HEX[byte >>> 4] as number;
+  out[at + 4] = HEX[byte & 15] as number;
+  return at + 5;
 }

@@ -19,6 +19,7 @@ const SPARE_BYTES = 16;
 
 /** What becomes of the values of a call; those that failed are left empty, with the reason by index. */
 export interface Outcome {
+  /** Borrowed until the next call. */
   readonly values: Arena;
   readonly failed: ReadonlyMap<number, KeyladderError>;
 }
@@ -224,10 +225,10 @@ class RowPump {
   #gatherSealed({ textFrom, textTo, decoded }: Found): KeyladderError | undefined {
     // Escapes in a sealed field: JSON allows them ("\/"), so what they say is looked at.
     const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
+    const words = decoded === undefined ? this.#memory.words : new Memory(decoded).words;
     const start = from + (this.#work.marked ? MARK.length : 0);
     if (this.#work.marked && !beginsWithMark(text, from, to)) return rowError(this.#line, NOT_SEALED);
-    const { bytes } = this.#values.reserve(to - from);
-    const end = readBase64(text, start, to, bytes, this.#values.end);
+    const end = readBase64(words, start, to, this.#values.reserve(to - from).words, this.#values.end);
     if (end < 0) return rowError(this.#line, this.#work.marked ? "a sealed field that is not base64" : NOT_BASE64);
     this.#values.closeAt(end);
     return undefined;
@@ -252,7 +253,7 @@ class RowPump {
   /** The rows from `from` to `to` with their new values; a bad row is left out, or ends it all. */
   #emit(from: number, to: number, { values, failed }: Outcome): { bytes: Uint8Array; failure: unknown } {
     const out = new Memory(Buffer.allocUnsafe(this.#mostBytes(to - from, values)));
-    const words = new DataView(values.bytes.buffer, values.bytes.byteOffset, values.bytes.length);
+    const made = new Memory(values.bytes);
     const memory = this.#memory;
     let at = 0;
     let next = from;
@@ -263,7 +264,7 @@ class RowPump {
       if (bad === undefined) {
         bad = failed.get(index);
         at = copyShort(memory, next, change.from, out, at);
-        const end = bad === undefined ? this.#write(values, words, index, out, at) : -1;
+        const end = bad === undefined ? this.#write(made, values.offsets, index, out, at) : -1;
         index++;
         if (end >= 0) {
           at = end;
@@ -294,15 +295,15 @@ class RowPump {
   }
 
   /** @returns where the value ends; -1 where the format cannot carry it */
-  #write({ bytes, offsets }: Arena, words: DataView, index: number, out: Memory, start: number): number {
+  #write(made: Memory, offsets: Arena["offsets"], index: number, out: Memory, start: number): number {
     const { direction, format, marked } = this.#work;
     const [from, to] = [offsets[index] as number, offsets[index + 1] as number];
-    if (direction === "open") return format.write(bytes, from, to, out.bytes, start);
+    if (direction === "open") return format.write(made, from, to, out, start);
     const quote = format.quote.charCodeAt(0);
     let at = start;
     if (format.quote !== "") out.bytes[at++] = quote;
     if (marked) at = copyShort(MARK_MEMORY, 0, MARK_BYTES.length, out, at);
-    at = writeBase64(words, from, to, out.words, at);
+    at = writeBase64(made.words, from, to, out.words, at);
     if (format.quote !== "") out.bytes[at++] = quote;
     return at;
   }
