@@ -78,10 +78,10 @@ export class JsonRows implements RowFormat {
       bytes[limit] = LF; // a row ends with one, for the scanner at least
     }
     this.#at = from;
-    for (const found of [this.value, this.id]) {
-      found.kind = "none";
-      found.from = NOT_SEEN;
-    }
+    this.value.kind = "none";
+    this.value.from = NOT_SEEN;
+    this.id.kind = "none";
+    this.id.from = NOT_SEEN;
     if (this.#first && bytes.compare(BOM, 0, 3, from, Math.min(from + 3, end)) === 0) this.#at += 3;
     this.#first = false;
     this.problem = this.#askEach && !isUtf8(bytes.subarray(from, end)) ? "not UTF-8" : this.#row(end);

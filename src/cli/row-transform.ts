@@ -223,21 +223,26 @@ class RowPump {
   }
 
   #gatherSealed({ textFrom, textTo, decoded }: Found): KeyladderError | undefined {
+    if (decoded === undefined) return this.#gatherBase64(this.#memory, textFrom, textTo);
     // Escapes in a sealed field: JSON allows them ("\/"), so what they say is looked at.
-    const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
-    const words = decoded === undefined ? this.#memory.words : new Memory(decoded).words;
-    const start = from + (this.#work.marked ? MARK.length : 0);
-    if (this.#work.marked && !beginsWithMark(text, from, to)) return rowError(this.#line, NOT_SEALED);
+    return this.#gatherBase64(new Memory(decoded), 0, decoded.length);
+  }
+
+  #gatherBase64({ bytes, words }: Memory, from: number, to: number): KeyladderError | undefined {
+    const { marked } = this.#work;
+    if (marked && !beginsWithMark(bytes, from, to)) return rowError(this.#line, NOT_SEALED);
+    const start = from + (marked ? MARK.length : 0);
     const end = readBase64(words, start, to, this.#values.reserve(to - from).words, this.#values.end);
-    if (end < 0) return rowError(this.#line, this.#work.marked ? "a sealed field that is not base64" : NOT_BASE64);
+    if (end < 0) return rowError(this.#line, marked ? "a sealed field that is not base64" : NOT_BASE64);
     this.#values.closeAt(end);
     return undefined;
   }
 
   #isMarked({ textFrom, textTo, decoded }: Found): boolean {
-    const [text, from, to] = decoded === undefined ? [this.#buffer, textFrom, textTo] : [decoded, 0, decoded.length];
+    const text = decoded ?? this.#buffer;
+    const from = decoded === undefined ? textFrom : 0;
     const quotes = text[from] === 0x22 ? 1 : 0; // a JSON value as it is written
-    return beginsWithMark(text, from + quotes, to);
+    return beginsWithMark(text, from + quotes, decoded?.length ?? textTo);
   }
 
   /** As one more value, `behind` bytes after the last one, which are there already. */
@@ -297,7 +302,8 @@ class RowPump {
   /** @returns where the value ends; -1 where the format cannot carry it */
   #write(made: Memory, offsets: Arena["offsets"], index: number, out: Memory, start: number): number {
     const { direction, format, marked } = this.#work;
-    const [from, to] = [offsets[index] as number, offsets[index + 1] as number];
+    const from = offsets[index] as number;
+    const to = offsets[index + 1] as number;
     if (direction === "open") return format.write(made, from, to, out, start);
     const quote = format.quote.charCodeAt(0);
     let at = start;
