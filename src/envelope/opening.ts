@@ -209,7 +209,7 @@ function opening(
               finalBytes: part.finalBytes,
               src: part.wire,
               dst,
-              ...(signal === undefined ? {} : { signal }),
+              signal,
             })
           : key.openBody({ messageId, nonce: part.nonce, ciphertext: part.ciphertext, tag: part.tag, dst });
       if (!(opened instanceof Promise ? await opened : opened)) {
