@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
+import { loadAddon } from "../../../src/engine/addon.js";
 import { DataKey, shareDataKey, useDataKey } from "../../../src/engine/data-key.js";
-import { SecretBytes } from "../../../src/engine/secret-bytes.js";
+import { SecretBytes, secretHandle } from "../../../src/engine/secret-bytes.js";
 import { countingBytes, expectCode } from "../../kit.js";
 
 describe("DataKey", () => {
@@ -52,6 +53,40 @@ describe("SecretBytes", () => {
     secret.wipe();
     await expectCode(() => secret.use((bytes) => bytes.length), "ERR_CLOSED");
     await expectCode(() => secret.byteLength, "ERR_CLOSED");
+  });
+
+  test("lends a copy that is wiped when the borrower is done, throws, or its promise settles", async () => {
+    const secret = SecretBytes.copy(Uint8Array.of(1, 2, 3));
+    const lent: Uint8Array[] = [];
+    const borrow = (bytes: Uint8Array): number => {
+      lent.push(bytes);
+      return bytes.reduce((sum, byte) => sum + byte, 0);
+    };
+    expect(secret.use(borrow)).toBe(6);
+    expect(() =>
+      secret.use((bytes) => {
+        borrow(bytes);
+        throw new TypeError("the borrower's");
+      }),
+    ).toThrow(TypeError);
+    const later = secret.use(async (bytes) => {
+      await Promise.resolve();
+      return borrow(bytes);
+    });
+    expect(await later).toBe(6);
+    expect(secret.use((outer) => secret.use(borrow) + borrow(outer))).toBe(12);
+    if (loadAddon().addon !== undefined) for (const bytes of lent) expect([...bytes]).toEqual([0, 0, 0]);
+    expect(secret.use(borrow)).toBe(6);
+    secret.wipe();
+  });
+
+  test("longer than a slot of the addon's memory, it is held in JavaScript", () => {
+    const long = Uint8Array.from({ length: 100 }, (_, i) => i);
+    const secret = SecretBytes.copy(long);
+    expect(secretHandle(secret)).toBeUndefined();
+    expect(secret.byteLength).toBe(100);
+    expect(secret.use((bytes) => [...bytes])).toEqual([...long]);
+    secret.wipe();
   });
 
   test("own takes the array over", () => {
