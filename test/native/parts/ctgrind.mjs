@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compile, has, link, OUT, ROOT, run, SHIPPED, sourcesOf, TESTS } from "../toolchain.mjs";
+import { compile, has, link, OUT, ROOT, run, SHIPPED, shipped, sourcesOf, TESTS, WATCHED } from "../toolchain.mjs";
 
 const DECLASSIFY = ["-include", "test/native/declassify.h"];
 const WIDE = ["gcm_avx2", "gcm_avx512", "sha512_avx512"];
@@ -33,7 +33,7 @@ export default async function ctgrind() {
   console.log("  avx512 and avx2 ran with their wide instructions emulated: valgrind has no VAES and no AVX-512");
 }
 
-const EMULATED = ["-std=c++17", "-O1", ...DECLASSIFY, "-include", "test/native/emulated_vectors.h", "-Inative/kernels", "-Wno-psabi"];
+const EMULATED = [...DECLASSIFY, ...WATCHED, "-include", "test/native/emulated_vectors.h", "-Inative/kernels", "-Wno-psabi"];
 
 /** A kernel's source with its target region lowered, and without the clearing of registers that are not there. */
 function emulated(source) {
@@ -53,7 +53,7 @@ const FORBIDDEN = /^v?(p?gather|p?scatter|ptest|testp|u?comis|movmskp|pcompress|
 /** No such instruction in what ships. */
 async function vectorsKeepSecrets() {
   if (!has("objdump")) return console.log("SKIPPED the look at shipped instructions: no objdump on the PATH");
-  for (const object of await compile("plain", sourcesOf("kernels"), SHIPPED)) {
+  for (const object of await shipped()) {
     const listing = spawnSync("objdump", ["-d", "--no-show-raw-insn", object], { encoding: "utf8", maxBuffer: 2 ** 28 });
     const mnemonics = [...listing.stdout.matchAll(/^\s+[0-9a-f]+:\t(\S+)/gm)].map(([, mnemonic]) => mnemonic);
     const found = mnemonics.filter((mnemonic) => FORBIDDEN.test(mnemonic));

@@ -1,6 +1,6 @@
 // Every kernel against the reference, and what it leaves behind.
 
-import { compile, link, run, SHIPPED, sourcesOf, TESTS } from "../toolchain.mjs";
+import { compile, link, run, shipped, TESTS } from "../toolchain.mjs";
 
 const REFERENCE = ["test/native/reference.cc", "test/native/reference_hash.cc"];
 export const CHECKS = [
@@ -9,8 +9,8 @@ export const CHECKS = [
 ];
 
 export default async function kernels() {
-  const native = await compile("plain", [...sourcesOf("kernels"), ...sourcesOf("dispatch")], SHIPPED);
-  await run(await link("plain", "kernels", [...native, ...(await compile("plain/tests", CHECKS, TESTS))]));
-  const traces = await compile("plain/tests", ["test/native/traces.cc", "test/native/observe.S", ...REFERENCE], TESTS);
+  const native = await shipped();
+  await run(await link("plain", "kernels", [...native, ...(await compile("plain", CHECKS, TESTS))]));
+  const traces = await compile("plain", ["test/native/traces.cc", "test/native/observe.S", ...REFERENCE], TESTS);
   await run(await link("plain", "traces", [...native, ...traces]));
 }
