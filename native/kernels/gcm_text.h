@@ -248,10 +248,11 @@ struct Text {
   }
 
   // Enciphers or deciphers a text and returns GHASH over `y`, its ciphertext and the length block.
-  // kFar: the text is larger than the caches, so that both sides are fetched ahead.
-  template <bool kSeal, bool kFar>
+  // A text larger than the caches is fetched ahead on both sides.
+  template <bool kSeal>
   static KL_INLINE __m128i crypt(const GcmKey* key, Counter counter, __m128i y, const uint8_t* src, size_t bytes,
                                  uint8_t* dst, __m128i lengths) {
+    const bool far = bytes > kNearBytes;
     if (bytes == 0) return multiplyBlock(_mm_xor_si128(y, lengths), block::load(key->powers[kPowers - 1]));
     V pending[kInFlight];
     if (bytes <= kBatchBytes) return lastBatch<kSeal, 0>(key, &counter, y, src, bytes, dst, pending, lengths);
@@ -271,7 +272,7 @@ struct Text {
       bytes -= kBatchBytes;
     }
     while (bytes > kBatchBytes) {
-      if (kFar) {
+      if (far) {
         for (size_t at = 0; at < kBatchBytes; at += 64) {
           _mm_prefetch(reinterpret_cast<const char*>(src + kFarBytes + at), _MM_HINT_T0);
           __builtin_prefetch(dst + kFarBytes + at, 1);
@@ -316,14 +317,13 @@ struct Text {
     KL_UNROLL for (size_t i = 0; i < kTexts / kLanes; i++) I::scatter(state[i], masks + i * kLanes);
   }
 
-  // The tag of a text: `mask` is E(J0), `y` the hash of its associated data.
+  // The tag of a text: `mask` is E(J0), `y` the hash of its associated data. A function of its own: the bulk of the code.
   template <bool kSeal>
-  static KL_INLINE __m128i tagOf(const GcmKey* key, __m128i j0, __m128i mask, __m128i y, uint64_t aadBytes,
+  static KL_NOINLINE __m128i tagOf(const GcmKey* key, __m128i j0, __m128i mask, __m128i y, uint64_t aadBytes,
                                  const uint8_t* src, size_t bytes, uint8_t* dst) {
     const Counter counter = countersAfter(j0);
     const __m128i lengths = lengthBlock(aadBytes, bytes);
-    y = bytes > kNearBytes ? crypt<kSeal, true>(key, counter, y, src, bytes, dst, lengths)
-                           : crypt<kSeal, false>(key, counter, y, src, bytes, dst, lengths);
+    y = crypt<kSeal>(key, counter, y, src, bytes, dst, lengths);
     return _mm_xor_si128(mask, block::reverse(y));
   }
 
