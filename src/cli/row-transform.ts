@@ -110,6 +110,7 @@ class RowPump {
   #buffer = Buffer.allocUnsafeSlow(512 * 1024);
   #memory = new Memory(this.#buffer);
   readonly #bindTo: Memory | undefined;
+  #out = new Memory(new Uint8Array(0));
   #from = 0;
   #filled = 0;
 
@@ -257,7 +258,7 @@ class RowPump {
 
   /** The rows from `from` to `to` with their new values; a bad row is left out, or ends it all. */
   #emit(from: number, to: number, { values, failed }: Outcome): { bytes: Uint8Array; failure: unknown } {
-    const out = new Memory(Buffer.allocUnsafe(this.#mostBytes(to - from, values)));
+    const out = this.#room(this.#mostBytes(to - from, values));
     const made = new Memory(values.bytes);
     const memory = this.#memory;
     let at = 0;
@@ -290,6 +291,12 @@ class RowPump {
     }
     at = copyShort(memory, next, to, out, at);
     return { bytes: out.bytes.subarray(0, at), failure: undefined };
+  }
+
+  /** The same memory for each batch: fresh pages cost more than what is written to them. */
+  #room(bytes: number): Memory {
+    if (this.#out.bytes.length < bytes) this.#out = new Memory(Buffer.allocUnsafeSlow(2 * bytes));
+    return this.#out;
   }
 
   #mostBytes(rowBytes: number, { offsets }: Arena): number {

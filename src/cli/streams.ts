@@ -1,7 +1,7 @@
 /** Bytes through a transform with backpressure: from stdin or a file, to stdout or a file that appears whole or not at all. */
 
 import { createReadStream } from "node:fs";
-import { Transform, Writable } from "node:stream";
+import { type Readable, Transform, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { errnoOf, ioError, openAtomicFile } from "../atomic-file.js";
 import { errors, KeyladderError } from "../index.js";
@@ -10,7 +10,10 @@ import { refuseTarget } from "./files.js";
 import type { Session } from "./session.js";
 
 export type ByteTransform = TransformStream<Uint8Array, Uint8Array>;
-/** A stage of a pipeline that is a function: no stream of its own, so that a chunk costs less. */
+/**
+ * A stage that is a function: no stream of its own, so that a chunk costs less. What it yields is borrowed until the next
+ * is asked for: it may be the same memory each time.
+ */
 export type ByteStage = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 
 export interface Pumped {
@@ -52,6 +55,34 @@ export function handleSink(handle: { write(chunk: Uint8Array): Promise<{ bytesWr
   }
 }
 
+/** Each chunk is handed over, and done with, before the next is made. */
+async function pumpStage(
+  source: NodeJS.ReadableStream,
+  stage: ByteStage,
+  sink: NodeJS.WritableStream,
+  signal: AbortSignal,
+): Promise<void> {
+  const stop = () => (source as Readable).destroy(signal.reason as Error);
+  signal.addEventListener("abort", stop);
+  const broken = new Promise<never>((_resolve, reject) => sink.once("error", reject));
+  broken.catch(() => undefined); // told by the write that fails, or by nobody: then there was no more to write
+  try {
+    for await (const chunk of stage(source as AsyncIterable<Uint8Array>)) {
+      signal.throwIfAborted();
+      await Promise.race([broken, written(sink, chunk)]);
+    }
+    if (sink !== process.stdout) await Promise.race([broken, new Promise<void>((done) => sink.end(done))]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function written(sink: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sink.write(chunk, (error) => (error == null ? resolve() : reject(error)));
+  });
+}
+
 /**
  * Drives `source` through `transform` into `sink`; rejects with the first failure, or the signal's reason. A stage that
  * is a function counts for itself.
@@ -67,7 +98,7 @@ export async function pump(
   // stdout stays open: what ends it is the end of the process, after everything is flushed.
   const options = { signal, end: sink !== process.stdout };
   try {
-    if (typeof transform === "function") await pipeline(transform(source as AsyncIterable<Uint8Array>), sink, options);
+    if (typeof transform === "function") await pumpStage(source, transform, sink, signal);
     else
       await pipeline(
         source,

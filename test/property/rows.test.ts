@@ -37,7 +37,7 @@ async function through(work: RowWork, input: Uint8Array, ...cuts: number[]): Pro
     yield* chunksOf(input, ...(cuts.length === 0 ? [input.length] : cuts));
   }
   const parts: Uint8Array[] = [];
-  for await (const part of rowStage(work).stage(source())) parts.push(part);
+  for await (const part of rowStage(work).stage(source())) parts.push(Buffer.from(part)); // borrowed
   return Buffer.concat(parts).toString();
 }
 
