@@ -44,6 +44,7 @@ function isCurrent({ file, listing }) {
 function build(...made) {
   const missing = missingTool();
   if (missing !== undefined) return goOn(`this machine has no ${missing}`);
+  console.error("keyladder: compiling the native engine, which takes about a minute");
   const begun = new Date();
   const options = { cwd: root, encoding: "utf8", maxBuffer: 2 ** 26, env: { JOBS: "max", ...localHeaders(), ...process.env } };
   const { status, stdout, stderr } = spawnSync(process.execPath, made[0].command, options);
