@@ -43,7 +43,8 @@ struct Gcm {
                                   size_t aadBytes, const uint8_t* src, size_t bytes, uint8_t* dst, uint8_t* tag) {
     const __m128i j0 = T::firstCounter(key, nonce, nonceBytes);
     const __m128i y = T::absorb(key, _mm_setzero_si128(), aad, aadBytes);
-    block::store(tag, T::template tagOf<true>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, dst));
+    block::store(tag, T::template tagOf<true>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, dst,
+                                           nonceBytes != kNonceBytes));
   }
 
   static KL_NOINLINE bool openOne(const GcmKey* key, const uint8_t* nonce, size_t nonceBytes, const uint8_t* aad,
@@ -53,7 +54,8 @@ struct Gcm {
     const __m128i j0 = T::firstCounter(key, nonce, nonceBytes);
     const __m128i y = T::absorb(key, _mm_setzero_si128(), aad, aadBytes);
     uint8_t* out = scratch == nullptr ? dst : scratch;
-    const __m128i computed = T::template tagOf<false>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, out);
+    const __m128i computed = T::template tagOf<false>(key, j0, block::encipher(key, j0), y, aadBytes, src, bytes, out,
+                                                        nonceBytes != kNonceBytes);
     const bool opened = block::equal(computed, found);
     if (!opened) __builtin_memset(dst, 0, bytes);
     else if (out != dst) T::copy(dst, out, bytes);

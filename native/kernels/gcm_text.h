@@ -126,7 +126,8 @@ struct Text {
   // The next counter blocks, in wire order: `blocks` has one in each lane, `next` is the number of the first.
   struct Counter {
     V blocks;
-    uint32_t next;
+    uint32_t next;    // of its lowest byte only
+    uint32_t always;  // bits that stay set in it: all where the start is secret, so that no branch depends on it
   };
 
   // Counter blocks of the next N vectors (SP 800-38D 6.2). The last byte counts alone unless it would overflow.
@@ -141,14 +142,16 @@ struct Text {
       KL_UNROLL for (int i = 0; i < N; i++) state[i] = I::reverse(I::addLow(reversed, i * kLanes));
       counter->blocks = I::reverse(I::addLow(reversed, kBlocks));
     }
-    counter->next += kBlocks;
+    counter->next = (counter->next + kBlocks) | counter->always;
   }
 
-  // From the counter block J0 in wire order: the next block is J0 + 1 (SP 800-38D 6.5).
-  static KL_INLINE Counter countersAfter(__m128i j0) {
+  // From the counter block J0 in wire order: the next block is J0 + 1 (SP 800-38D 6.5). `hashed`: J0 comes of GHASH; else
+  // it ends in 1.
+  static KL_INLINE Counter countersAfter(__m128i j0, bool hashed) {
     const __m128i reversed = block::reverse(j0);
     const V lanes = I::addLanes(I::broadcast(reversed), 1);
-    return {I::reverse(lanes), static_cast<uint32_t>(_mm_cvtsi128_si32(reversed)) + 1};
+    const uint32_t always = hashed ? 0xFF : 0;
+    return {I::reverse(lanes), 2 | always, always};
   }
 
   // --- GHASH alone
@@ -320,8 +323,8 @@ struct Text {
   // The tag of a text: `mask` is E(J0), `y` the hash of its associated data. A function of its own: the bulk of the code.
   template <bool kSeal>
   static KL_NOINLINE __m128i tagOf(const GcmKey* key, __m128i j0, __m128i mask, __m128i y, uint64_t aadBytes,
-                                 const uint8_t* src, size_t bytes, uint8_t* dst) {
-    const Counter counter = countersAfter(j0);
+                                 const uint8_t* src, size_t bytes, uint8_t* dst, bool hashed = false) {
+    const Counter counter = countersAfter(j0, hashed);
     const __m128i lengths = lengthBlock(aadBytes, bytes);
     y = crypt<kSeal>(key, counter, y, src, bytes, dst, lengths);
     return _mm_xor_si128(mask, block::reverse(y));
@@ -329,7 +332,7 @@ struct Text {
 
   static KL_NOINLINE void ctrOnly(const GcmKey* key, const uint8_t* nonce, const uint8_t* src, size_t bytes,
                                   uint8_t* dst) {
-    Counter counter = countersAfter(counterOf(nonce));
+    Counter counter = countersAfter(counterOf(nonce), false);
     for (; bytes >= kBatchBytes; bytes -= kBatchBytes, src += kBatchBytes, dst += kBatchBytes) {
       V state[kInFlight];
       counters<kInFlight>(&counter, state);

@@ -174,7 +174,7 @@ void hashFinal(HashContext* context, uint8_t* digest) {
   std::memset(context->block + context->held, 0, whole - 8 - context->held);
   storeBigEndian<uint64_t>(context->block + whole - 8, bits);
   absorb(context, context->block);
-  for (size_t i = 0; i < hashBytes(context->kind) / wordBytes; i++) {
+  for (size_t i = 0; i * wordBytes < hashBytes(context->kind); i++) {
     if (wordBytes == 8) storeBigEndian<uint64_t>(digest + 8 * i, context->state[i]);
     else storeBigEndian<uint32_t>(digest + 4 * i, static_cast<uint32_t>(context->state[i]));
   }

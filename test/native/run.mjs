@@ -7,6 +7,7 @@ import { COMPILER } from "./toolchain.mjs";
 
 const PARTS = {
   kernels: () => import("./parts/kernels.mjs"),
+  sanitize: () => import("./parts/sanitize.mjs"),
   threads: () => import("./parts/threads.mjs"),
   ctgrind: () => import("./parts/ctgrind.mjs"),
 };
