@@ -1,5 +1,6 @@
 /** keyladder: its engine's own port for bytes, frames and records; its public face for everything else. */
 
+import { setTimeout } from "node:timers/promises";
 import {
   cachingKeyring,
   DataKey,
@@ -61,6 +62,21 @@ function recordSubject(plaintext, count, prefix, nonces) {
   };
 }
 
+/** How long a pool gets to start, and its threads to come. */
+const POOL_START_MS = 600;
+
+/**
+ * A pool starts after some large work, and a thread comes only when the event loop turns, which timed calls do not let it.
+ * @param {() => unknown} work
+ */
+async function startPool(work) {
+  if (engineInfo().pool.threads === 0) return;
+  for (const end = performance.now() + POOL_START_MS; performance.now() < end; ) {
+    for (const pause = performance.now() + 10; performance.now() < pause; ) await work();
+    await setTimeout(1);
+  }
+}
+
 /** One buffer through the port, for engines without a call of its own for it. @param {Uint8Array} plaintext */
 function oneRecord(plaintext) {
   const { seal, open } = recordSubject(plaintext, 1, NO_PREFIX, NONCE);
@@ -99,6 +115,7 @@ export const subjects = {
     const wire = new Uint8Array(framesWireBytes(bytes));
     const opened = new Uint8Array(bytes);
     const sealing = { ...batch, src: plaintext, dst: wire };
+    if (bytes >= engineInfo().pool.inlineBelowBytes) await startPool(() => key.sealFrames(sealing));
     /** @param {boolean} authentic */
     const release = (authentic) => {
       if (!authentic) throw new Error("a frame did not open");
