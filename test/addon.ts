@@ -4,18 +4,20 @@ import { describe, expect } from "vitest";
 import { type Addon, checked, type KeyHandle, loadAddon } from "../src/engine/addon.js";
 
 const { addon: found, why } = loadAddon();
-if (found === undefined) console.warn(`SKIPPED: the tests of the native addon: ${why}`);
 
 /** Only inside `describeNative`. */
 export const addon = found as Addon;
-
-/** Skipped, and said once, on a machine without the addon. */
-export const describeNative: ReturnType<typeof describe.skipIf> = describe.skipIf(found === undefined);
 
 /** The kernels that can run here: name and number. */
 export const kernels: readonly (readonly [name: string, number: number])[] = (found?.info().kernels ?? []).flatMap(
   ({ name, can }, number) => (can ? [[name, number] as const] : []),
 );
+
+const missing = found === undefined ? why : kernels.length === 0 ? "no kernel of it can run on this CPU" : undefined;
+if (missing !== undefined) console.warn(`SKIPPED: the tests of the native addon: ${missing}`);
+
+/** Skipped, and said once, on a machine without the addon or without a CPU for it. */
+export const describeNative: ReturnType<typeof describe.skipIf> = describe.skipIf(missing !== undefined);
 
 /** A handle of a raw key. */
 export function importKey(bytes: Uint8Array): KeyHandle {
