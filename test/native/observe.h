@@ -68,6 +68,9 @@ class Secrets {
   std::unordered_map<uint64_t, const char*> names_;
 };
 
+// What the stack is painted with.
+constexpr uint8_t kPaint = 0x5A;
+
 struct Traces {
   static constexpr size_t kStackBytes = 16 * 1024;
   uint8_t stack[kStackBytes];

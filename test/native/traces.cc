@@ -18,6 +18,21 @@ bool isFound(const Secrets& secrets) {
          secrets.isIn(traces.general, sizeof traces.general, "the general registers");
 }
 
+// Whether what was wiped reaches at least as deep as the call did: under it there is only the paint, but for the return
+// address of whoever wiped.
+bool isWipedToTheEnd() {
+  size_t deepest = 0;
+  while (deepest < sizeof traces.stack && traces.stack[deepest] == kPaint) deepest++;
+  constexpr size_t kSlack = 64, kZeros = 512;
+  size_t zeros = 0;
+  for (size_t at = deepest; at < sizeof traces.stack && at < deepest + kSlack + kZeros; at++) {
+    zeros = traces.stack[at] == 0 ? zeros + 1 : 0;
+    if (zeros == kZeros) return true;
+  }
+  std::fprintf(stderr, "%zu bytes of stack were used, more than was wiped\n", sizeof traces.stack - deepest);
+  return false;
+}
+
 // Runs and looks; `what` was described before.
 template <typename Call>
 void leavesNothing(const Secrets& secrets, const Call& call) {
@@ -26,6 +41,7 @@ void leavesNothing(const Secrets& secrets, const Call& call) {
     std::fprintf(stderr, "%s\n", Secrets::finding);
     CHECK(!"a secret was left behind");
   }
+  CHECK(isWipedToTheEnd());
 }
 
 void addKey(Secrets& secrets, const TestKey& key, size_t number) {
