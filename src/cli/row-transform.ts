@@ -110,7 +110,8 @@ class RowPump {
   #buffer = Buffer.allocUnsafeSlow(512 * 1024);
   #memory = new Memory(this.#buffer);
   readonly #bindTo: Memory | undefined;
-  #out = new Memory(new Uint8Array(0));
+  #last = new Memory(new Uint8Array(0));
+  #next = new Memory(new Uint8Array(0));
   #from = 0;
   #filled = 0;
 
@@ -293,10 +294,12 @@ class RowPump {
     return { bytes: out.bytes.subarray(0, at), failure: undefined };
   }
 
-  /** The same memory for each batch: fresh pages cost more than what is written to them. */
+  /** Two pieces of memory in turn: fresh pages cost more than what is written to them. */
   #room(bytes: number): Memory {
-    if (this.#out.bytes.length < bytes) this.#out = new Memory(Buffer.allocUnsafeSlow(2 * bytes));
-    return this.#out;
+    const given = this.#next.bytes.length < bytes ? new Memory(Buffer.allocUnsafeSlow(2 * bytes)) : this.#next;
+    this.#next = this.#last;
+    this.#last = given;
+    return given;
   }
 
   #mostBytes(rowBytes: number, { offsets }: Arena): number {

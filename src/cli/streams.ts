@@ -11,8 +11,8 @@ import type { Session } from "./session.js";
 
 export type ByteTransform = TransformStream<Uint8Array, Uint8Array>;
 /**
- * A stage that is a function: no stream of its own, so that a chunk costs less. What it yields is borrowed until the next
- * is asked for: it may be the same memory each time.
+ * A stage that is a function: no stream of its own, so that a chunk costs less. What it yields is borrowed until the one
+ * after the next is asked for: one chunk is written while the next is made, in two pieces of memory.
  */
 export type ByteStage = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 
@@ -55,7 +55,7 @@ export function handleSink(handle: { write(chunk: Uint8Array): Promise<{ bytesWr
   }
 }
 
-/** Each chunk is handed over, and done with, before the next is made. */
+/** One chunk is written while the next is made. */
 async function pumpStage(
   source: NodeJS.ReadableStream,
   stage: ByteStage,
@@ -67,10 +67,14 @@ async function pumpStage(
   const broken = new Promise<never>((_resolve, reject) => sink.once("error", reject));
   broken.catch(() => undefined); // told by the write that fails, or by nobody: then there was no more to write
   try {
+    let writing: Promise<void> = Promise.resolve();
     for await (const chunk of stage(source as AsyncIterable<Uint8Array>)) {
       signal.throwIfAborted();
-      await Promise.race([broken, written(sink, chunk)]);
+      await Promise.race([broken, writing]);
+      writing = written(sink, chunk);
+      writing.catch(() => undefined); // told where it is awaited
     }
+    await Promise.race([broken, writing]);
     if (sink !== process.stdout) await Promise.race([broken, new Promise<void>((done) => sink.end(done))]);
   } finally {
     signal.removeEventListener("abort", stop);
