@@ -4,7 +4,7 @@ import { ascii, type Bytes, concat, EMPTY, u16, writeU16 } from "../bytes.js";
 import { bodyAad } from "../message/frames.js";
 import { COMMITMENT_BYTES, MESSAGE_ID_BYTES, TAG_BYTES } from "../message/limits.js";
 import { ALL_SUITES, type HashName, type Suite } from "../message/suites.js";
-import { type Addon, checked, type KeyHandle, loadAddon } from "./addon.js";
+import { type Addon, checked, type KeyHandle } from "./addon.js";
 import { type DataKey, dataKeyHandle, useDataKey } from "./data-key.js";
 import { NativeRecordKey } from "./native-records.js";
 import type { Engine, FrameBatch, MessageKey } from "./port.js";
@@ -77,15 +77,12 @@ function deriveMessageKey(
   return new NativeMessageKey(addon, checked(addon, key), undefined);
 }
 
-/** Frees the slots of message keys that nobody wiped. */
-const abandoned = new FinalizationRegistry<KeyHandle>((handle) => loadAddon().addon?.keyDispose(handle));
-
+/** Wiped by its owner on every path: a registry of those forgotten would cost a small message more than its frames. */
 export class NativeMessageKey implements MessageKey {
   readonly commitment: Bytes | undefined;
   /** Valid in every thread of this process until `wipe`. */
   readonly handle: KeyHandle;
   readonly #addon: Addon;
-  #registered = false;
 
   constructor(addon: Addon, handle: KeyHandle, commitment: Bytes | undefined) {
     this.#addon = addon;
@@ -120,18 +117,10 @@ export class NativeMessageKey implements MessageKey {
 
   wipe(): void {
     this.#addon.keyDispose(this.handle);
-    if (this.#registered) abandoned.unregister(this);
-    this.#registered = false;
   }
 
   #frames(batch: FrameBatch, call: Addon["sealFrames"], pieceBytes: number): number {
     const { messageId, frameBytes, firstSequence, regularFrames, finalBytes, src, dst } = batch;
-    // A key that outlives one batch belongs to a stream, which somebody may forget. For all others, whose owners wipe
-    // them, the registry would cost more than the rest of the call.
-    if (finalBytes === undefined && !this.#registered) {
-      abandoned.register(this, this.handle, this);
-      this.#registered = true;
-    }
     const { handle } = this;
     const answer =
       pieceBytes === 0

@@ -21,6 +21,7 @@ import type { ParsedHeader } from "../message/header.js";
 import { DEFAULT_MAX_HELD_BYTES, PUBLIC_KEY_CONTEXT_KEY, PURPOSE_CONTEXT_KEY } from "../message/limits.js";
 import { MessageParser, type MessagePart } from "../message/parser.js";
 import { answerOf } from "./answer.js";
+import { endWith } from "./forgotten.js";
 import {
   checkDecryptOptions,
   checkMaxDataKeys,
@@ -311,6 +312,7 @@ export class FrameOpener {
       throw new DecryptError("ERR_SIGNED_STREAM", `the message is signed: ${hint}`);
     }
     this.#opening = await startOpening(this.#plan, header, this.#engine);
+    endWith(this, this.#opening);
     if (this.#wiped) this.#opening.end(); // cancelled while the keyring was asked
     this.#onHeader(this.#opening);
   }

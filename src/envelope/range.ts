@@ -14,6 +14,7 @@ import type { MessageHeader, ParsedHeader } from "../message/header.js";
 import { FINAL_FRAME_MARK, FINAL_FRAME_OVERHEAD_BYTES } from "../message/limits.js";
 import { parseHeaderOf } from "../message/parser.js";
 import { defaultEngine } from "../pool/default.js";
+import { endWith } from "./forgotten.js";
 import { publicHeader } from "./inspect.js";
 import { type Opening, type OpeningPlan, plaintextLimit, planOpening, startOpening } from "./opening.js";
 import { type DecryptOptions, wholeNumber } from "./options.js";
@@ -75,6 +76,7 @@ async function openFrames(
   if (plaintextBytes > plan.maxPlaintextBytes) throw plaintextLimit(plan);
   const opening = await startOpening(plan, header, defaultEngine());
   const frames = new FrameReader(bytes, opening, counts);
+  endWith(frames, opening);
   try {
     await frames.read(counts.regularFrames + 1, counts.regularFrames + 1);
   } catch (error) {

@@ -20,6 +20,7 @@ import { type FrameCounts, footer, framesWireBytes } from "../message/frames.js"
 import { encodeHeader } from "../message/header.js";
 import { MAX_FRAMES, MESSAGE_ID_BYTES, NONCE_BYTES, PUBLIC_KEY_CONTEXT_KEY, TAG_BYTES } from "../message/limits.js";
 import { answerOf, disposeAnswer } from "./answer.js";
+import { endWith } from "./forgotten.js";
 import { checkEncryptOptions, checkOptions, ENCRYPT_OPTIONS, type EncryptOptions, wholeNumber } from "./options.js";
 
 /** The header nonce of version 2 (format: "header authentication version 2.0"); frames use 1 and up. */
@@ -297,6 +298,7 @@ export class FrameSealer {
     this.#plan.options.signal?.throwIfAborted();
     if (this.#sealing === undefined) {
       this.#sealing = await startSealing(this.#plan, this.#expectedBytes, this.#engine);
+      endWith(this, this.#sealing);
       if (this.#wiped) this.#sealing.end(); // cancelled while the keyring was asked
       out.push(this.#sealing.header);
     }

@@ -276,21 +276,41 @@ describeNative("keys and threads", () => {
 });
 
 describeNative("secrets that nobody wiped", () => {
-  test("are freed when they are garbage", () => {
+  const collected = (kind: "raw" | "sealing", make: string) => {
     const script = `
-      const { DataKey } = await import("./dist/index.js");
+      const { DataKey, decryptStream, encrypt, encryptStream, openRange, rawAesKeyring } = await import("./dist/index.js");
       const { loadAddon } = await import("./dist/engine/addon.js");
       const { addon } = loadAddon();
-      const before = addon.info().keys.raw;
-      for (let i = 0; i < 1000; i++) DataKey.fromBytes(new Uint8Array(32));
-      if (addon.info().keys.raw < before + 900) throw new Error("they are not in the addon's memory");
-      for (let i = 0; i < 100 && addon.info().keys.raw > before + 10; i++) {
-        gc();
-        await new Promise((resolve) => setTimeout(resolve, 5));
+      const keyring = rawAesKeyring({ namespace: "n", name: "k", key: new Uint8Array(32) });
+      const message = await encrypt(new Uint8Array(9000), { keyring });
+      const source = { byteLength: message.length, slice: async (from, to) => message.slice(from, to).buffer };
+      const live = () => addon.info().keys.${kind};
+      const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
+      async function write(stream, bytes) {
+        stream.readable.getReader().read();
+        await stream.writable.getWriter().write(bytes);
       }
-      console.log(addon.info().keys.raw - before <= 10 ? "freed" : "kept");`;
+      const before = live();
+      for (let i = 0; i < 200; i++) { ${make} }
+      if (live() < before + 150) throw new Error("they are not in the addon's memory");
+      for (let i = 0; i < 200 && live() > before + 20; i++) { gc(); await turn(); }
+      console.log(live() - before <= 20 ? "freed" : "kept " + (live() - before));`;
     const flags = ["--expose-gc", "--input-type=module", "-e", script];
-    const { stdout, stderr } = spawnSync(process.execPath, flags, { cwd: root, encoding: "utf8" });
+    return spawnSync(process.execPath, flags, { cwd: root, encoding: "utf8" });
+  };
+
+  test.each([
+    ["data keys", "raw", "DataKey.fromBytes(new Uint8Array(32))"],
+    [
+      "streams that seal, before their first frame",
+      "sealing",
+      "await write(encryptStream({ keyring }), new Uint8Array(9))",
+    ],
+    ["streams that seal, after it", "sealing", "await write(encryptStream({ keyring }), new Uint8Array(9999))"],
+    ["streams that open", "sealing", "await write(decryptStream({ keyring }), message.subarray(0, 5000))"],
+    ["ranges", "sealing", "await openRange(source, { keyring })"],
+  ] as const)("are freed when they are garbage: %s", (_what, kind, make) => {
+    const { stdout, stderr } = collected(kind, make);
     expect([stdout, stderr]).toEqual(["freed\n", ""]);
   });
 });
