@@ -92,7 +92,7 @@ int64_t openFrames(Arguments& a) {
   if (f.inPieces() && !overlap(f.dst, f.src)) {
     bool opened;
     const Error error = FrameJob(k, f.batch, true, f.dst.shared, f.pieceBytes).run(a.environment().plaintext, opened);
-    return error != kOk ? error : int64_t{opened};
+    return error != kOk ? int64_t{error} : int64_t{opened};
   }
   if (!f.dst.shared) return k.kernel->openFrames(&k.gcm, &f.batch);
   const uint64_t longest = f.batch.regularFrames > 0 ? f.batch.frameBytes : f.batch.finalBytes;

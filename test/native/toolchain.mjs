@@ -9,9 +9,24 @@ export const ROOT = join(import.meta.dirname, "../..");
 export const OUT = join(ROOT, "build/native-tests");
 
 /** As binding.gyp has them. */
-export const SHIPPED = ["-std=c++17", "-O3", "-fomit-frame-pointer", "-fno-exceptions", "-fno-rtti", "-fstack-protector"];
+export const SHIPPED = [
+  "-std=c++17",
+  "-O3",
+  "-fomit-frame-pointer",
+  "-fno-exceptions",
+  "-fno-rtti",
+  "-fstack-protector",
+];
 /** For builds that watch themselves: quick to make, the kernels' parts functions of their own. */
-export const WATCHED = ["-std=c++17", "-O1", "-g1", "-fno-exceptions", "-fno-rtti", "-include", "test/native/not_inlined.h"];
+export const WATCHED = [
+  "-std=c++17",
+  "-O1",
+  "-g1",
+  "-fno-exceptions",
+  "-fno-rtti",
+  "-include",
+  "test/native/not_inlined.h",
+];
 /** The tests themselves. */
 export const TESTS = ["-std=c++17", "-O1"];
 const WARNINGS = ["-Wall", "-Wextra"];
@@ -39,10 +54,15 @@ export function sourcesOf(folder) {
 
 /** Whether an object file is older than what it was made of, or was made in another way. */
 function isStale(object, command) {
-  if (!existsSync(object) || !existsSync(`${object}.command`) || readFileSync(`${object}.command`, "utf8") !== command) return true;
+  if (!existsSync(object) || !existsSync(`${object}.command`) || readFileSync(`${object}.command`, "utf8") !== command)
+    return true;
   const made = statSync(object).mtimeMs;
-  const listed = readFileSync(object.replace(/o$/, "d"), "utf8").split(/[\s\\]+/).slice(1);
-  return listed.some((file) => file !== "" && !(statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs <= made));
+  const listed = readFileSync(object.replace(/o$/, "d"), "utf8")
+    .split(/[\s\\]+/)
+    .slice(1);
+  return listed.some(
+    (file) => file !== "" && !(statSync(join(ROOT, file), { throwIfNoEntry: false })?.mtimeMs <= made),
+  );
 }
 
 /** Object files of kernels and dispatch as the addon is made of them. */
@@ -87,7 +107,12 @@ export async function link(variant, name, objects, flags = []) {
 export function run(program, args = [], { env = {}, seconds = 240 } = {}) {
   return new Promise((resolve, reject) => {
     // A group of its own: a compiler's driver leaves its children behind.
-    const child = spawn(program, args, { cwd: ROOT, stdio: "inherit", env: { ...process.env, ...env }, detached: true });
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      stdio: "inherit",
+      env: { ...process.env, ...env },
+      detached: true,
+    });
     const timer = setTimeout(() => process.kill(-child.pid, "SIGKILL"), seconds * 1000);
     child.once("error", reject);
     child.once("exit", (code, signal) => {

@@ -22,7 +22,11 @@ export default async function ctgrind() {
   const objects = [
     ...(await compile("ctgrind", narrow, [...SHIPPED, ...DECLASSIFY])),
     ...(await compile("ctgrind", sourcesOf("kernels").filter(isWide).map(emulated), EMULATED)),
-    ...(await compile("ctgrind", ["constant_time", "reference", "reference_hash"].map((n) => `test/native/${n}.cc`), TESTS)),
+    ...(await compile(
+      "ctgrind",
+      ["constant_time", "reference", "reference_hash"].map((n) => `test/native/${n}.cc`),
+      TESTS,
+    )),
   ];
   const program = await link("ctgrind", "constant_time", objects);
   const memcheck = ["-q", "--error-exitcode=9", program];
@@ -33,7 +37,14 @@ export default async function ctgrind() {
   console.log("  avx512 and avx2 ran with their wide instructions emulated: valgrind has no VAES and no AVX-512");
 }
 
-const EMULATED = [...DECLASSIFY, ...WATCHED, "-include", "test/native/emulated_vectors.h", "-Inative/kernels", "-Wno-psabi"];
+const EMULATED = [
+  ...DECLASSIFY,
+  ...WATCHED,
+  "-include",
+  "test/native/emulated_vectors.h",
+  "-Inative/kernels",
+  "-Wno-psabi",
+];
 
 /** A kernel's source with its target region lowered, and without the clearing of registers that are not there. */
 function emulated(source) {
@@ -54,7 +65,10 @@ const FORBIDDEN = /^v?(p?gather|p?scatter|ptest|testp|u?comis|movmskp|pcompress|
 async function vectorsKeepSecrets() {
   if (!has("objdump")) return console.log("SKIPPED the look at shipped instructions: no objdump on the PATH");
   for (const object of await shipped()) {
-    const listing = spawnSync("objdump", ["-d", "--no-show-raw-insn", object], { encoding: "utf8", maxBuffer: 2 ** 28 });
+    const listing = spawnSync("objdump", ["-d", "--no-show-raw-insn", object], {
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    });
     const mnemonics = [...listing.stdout.matchAll(/^\s+[0-9a-f]+:\t(\S+)/gm)].map(([, mnemonic]) => mnemonic);
     const found = mnemonics.filter((mnemonic) => FORBIDDEN.test(mnemonic));
     if (found.length > 0) throw new Error(`${object} has ${[...new Set(found)].join(", ")}`);

@@ -5,8 +5,8 @@
 // the addon holds for the process's life (the slab of keys, each environment's scratch) is let go by environment.
 
 import { spawnSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { existsSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { COMPILER, compile, link, NODE_HEADERS, OUT, ROOT, run, sourcesOf, TESTS, WATCHED } from "../toolchain.mjs";
 import { CHECKS } from "./kernels.mjs";
@@ -24,7 +24,9 @@ export default async function sanitize() {
   const flags = [
     ...[...WATCHED, ...SANITIZERS, "-fPIC", `-I${NODE_HEADERS}`],
     `-I${dirname(require.resolve("node-addon-api"))}`,
-    ...["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"].map((name) => `-D${name}`),
+    ...["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"].map(
+      (name) => `-D${name}`,
+    ),
   ];
   const native = await compile("asan", [...sourcesOf("kernels"), ...sourcesOf("dispatch")], flags);
   const addon = await compile("asan", sourcesOf("addon"), flags);
