@@ -1,5 +1,5 @@
-// Many records under one key, over `Text`: those of like length side by side, so that the rounds of one fill the waits of
-// another.
+// Many records under one key, over `Text`: those of like length side by side, so that the rounds of one fill the waits
+// of another.
 
 #ifndef KEYLADDER_KERNELS_GCM_RECORDS_H_
 #define KEYLADDER_KERNELS_GCM_RECORDS_H_
@@ -14,14 +14,6 @@ struct Records {
   using V = typename I::V;
   using T = Text<I>;
 
-  static KL_INLINE __m128i recordAad(const GcmKey* key, const RecordBatch* batch, size_t i, size_t* aadBytes) {
-    *aadBytes = 0;
-    if (batch->aad == nullptr) return _mm_setzero_si128();
-    const uint32_t from = batch->aadOffsets[i];
-    *aadBytes = batch->aadOffsets[i + 1] - from;
-    return T::absorb(key, _mm_setzero_si128(), batch->aad + from, *aadBytes);
-  }
-
   static KL_INLINE size_t recordBytes(const RecordBatch* batch, size_t i) {
     return batch->srcOffsets[i + 1] - batch->srcOffsets[i];
   }
@@ -32,9 +24,34 @@ struct Records {
     size_t bytes;  // of plaintext
     __m128i j0;
     __m128i mask;
-    __m128i y;  // hash of the associated data
+    const uint8_t* aad;
     size_t aadBytes;
   };
+
+  static KL_INLINE void readAad(const RecordBatch* batch, size_t i, Record* record) {
+    record->aad = nullptr;
+    record->aadBytes = 0;
+    if (batch->aad == nullptr) return;
+    record->aad = batch->aad + batch->aadOffsets[i];
+    record->aadBytes = batch->aadOffsets[i + 1] - batch->aadOffsets[i];
+  }
+
+  static KL_INLINE __m128i aadHash(const GcmKey* key, const Record& record) {
+    return T::absorb(key, _mm_setzero_si128(), record.aad, record.aadBytes);
+  }
+
+  // Associated data of up to so many bytes is hashed along with a short text, in the same reduction.
+  static constexpr size_t kMostAadAlong = 64;
+
+  static KL_INLINE void multiplyAad(const GcmKey* key, const Record& record, typename T::Product* sum) {
+    const size_t blocks = (record.aadBytes + 15) / 16 + (record.bytes + 15) / 16 + 1;
+    const uint8_t* powers = T::powersFrom(key, blocks);
+    for (size_t at = 0; at < record.aadBytes; at += sizeof(V)) {
+      const size_t left = record.aadBytes - at;
+      const V data = I::loadPartial(record.aad + at, left < sizeof(V) ? left : sizeof(V));
+      T::multiply(sum, I::reverse(data), powers + at);
+    }
+  }
 
   // R records of N vectors each, R * N at most 8: their rounds, and then their hashes, overlap. Nothing is stored.
   template <bool kSeal, int R, int N>
@@ -49,6 +66,8 @@ struct Records {
       const size_t tail = record.bytes - (N - 1) * sizeof(V);
       const uint8_t* powers = T::powersFrom(key, (record.bytes + 15) / 16 + 1);
       typename T::Product sum = T::none();
+      const bool far = record.aadBytes > kMostAadAlong;
+      if (record.aadBytes > 0 && !far) multiplyAad(key, record, &sum);
       KL_UNROLL for (int i = 0; i < N; i++) {
         const uint8_t* src = record.src + i * sizeof(V);
         const V data = i < N - 1 ? I::load(src) : I::loadPartial(src, tail);
@@ -57,7 +76,7 @@ struct Records {
         V sealed = data;
         if (kSeal) sealed = i < N - 1 ? out : I::keepBytes(out, tail);
         sealed = I::reverse(sealed);
-        if (i == 0) sealed = I::exclusiveOr(sealed, I::fromBlock(record.y));
+        if (i == 0 && far) sealed = I::exclusiveOr(sealed, I::fromBlock(aadHash(key, record)));
         T::multiply(&sum, sealed, powers + i * sizeof(V));
       }
       T::multiply(&sum, I::fromBlock(T::lengthBlock(record.aadBytes, record.bytes)), T::powersFrom(key, 1));
@@ -111,8 +130,8 @@ struct Records {
                                    const Record& record, uint32_t* at) {
     batch->dstOffsets[i] = *at;
     uint8_t* dst = storeHead(batch, prefix, record.j0, batch->dst + *at);
-    const __m128i tag =
-        T::template tagOf<true>(key, record.j0, record.mask, record.y, record.aadBytes, record.src, record.bytes, dst);
+    const __m128i tag = T::template tagOf<true>(key, record.j0, record.mask, aadHash(key, record), record.aadBytes,
+                                                record.src, record.bytes, dst);
     block::store(dst + record.bytes, tag);
     *at += static_cast<uint32_t>(batch->prefixBytes + kNonceBytes + record.bytes + kTagBytes);
   }
@@ -129,7 +148,9 @@ struct Records {
       __m128i j0[T::kTexts];
       __m128i masks[T::kTexts];
       Record records[T::kTexts];
-      for (size_t i = 0; i < T::kTexts; i++) j0[i] = T::counterOf(batch->nonces + (first + (i < now ? i : 0)) * kNonceBytes);
+      for (size_t i = 0; i < T::kTexts; i++) {
+        j0[i] = T::counterOf(batch->nonces + (first + (i < now ? i : 0)) * kNonceBytes);
+      }
       T::tagMasks(key, j0, masks);
       for (size_t i = 0; i < now; i++) {
         Record& record = records[i];
@@ -137,7 +158,7 @@ struct Records {
         record.bytes = recordBytes(batch, first + i);
         record.j0 = j0[i];
         record.mask = masks[i];
-        record.y = recordAad(key, batch, first + i, &record.aadBytes);
+        readAad(batch, first + i, &record);
       }
       for (size_t i = 0; i < now;) {
         const size_t together = alike(records + i, now - i);
@@ -190,8 +211,8 @@ struct Records {
     RecordStatus status = sealed.status;
     if (status == kRecordOpened) {
       uint8_t* out = batch->scratch == nullptr ? dst : batch->scratch;
-      const __m128i tag =
-          T::template tagOf<false>(key, record.j0, record.mask, record.y, record.aadBytes, record.src, record.bytes, out);
+      const __m128i tag = T::template tagOf<false>(key, record.j0, record.mask, aadHash(key, record),
+                                                   record.aadBytes, record.src, record.bytes, out);
       if (!block::equal(tag, sealed.tag)) {
         __builtin_memset(out, 0, record.bytes);
         status = kRecordNotAuthentic;
@@ -245,7 +266,7 @@ struct Records {
       T::tagMasks(key, j0, masks);
       for (size_t i = 0; i < now; i++) {
         records[i].mask = masks[i];
-        records[i].y = recordAad(key, batch, first + i, &records[i].aadBytes);
+        readAad(batch, first + i, &records[i]);
       }
       for (size_t i = 0; i < now;) {
         const size_t together = whole ? alike(records + i, now - i) : 1;
