@@ -1,5 +1,6 @@
 /** What the engine is held to. Each is a ratio of throughputs in one run, so that it means the same on another machine. */
 
+import { OURS } from "./harness/measure.mjs";
 import { median } from "./harness/statistics.mjs";
 import { KIB, MIB, sizeText } from "./suites/sizes.mjs";
 
@@ -34,7 +35,6 @@ function least(values) {
   return known.length === 0 ? undefined : Math.min(...known);
 }
 
-const OURS = "keyladder";
 const CIPHER = "create-cipheriv";
 const AWS = "aws-esdk";
 const NATIVE_FRAMES = "native: frames of 4 KiB, seal 1 MiB";
