@@ -109,27 +109,33 @@ describe.each(
   });
 });
 
-test.each(engines)("%s: a suite without KDF does not lend the data key itself: wiping the message key leaves it", async (_name, engine) => {
-  const suite = suiteOf(0x0078);
-  using dataKey = DataKey.fromBytes(countingBytes(32));
-  const first = await engine.messageKey(dataKey, suite, messageIdOf(suite));
-  const tag = await first.sealHeader(new Uint8Array(12), new Uint8Array(3));
-  first.wipe();
-  const second = await engine.messageKey(dataKey, suite, messageIdOf(suite));
-  expect(await second.openHeader(new Uint8Array(12), new Uint8Array(3), tag)).toBe(true);
-});
+test.each(engines)(
+  "%s: a suite without KDF does not lend the data key itself: wiping the message key leaves it",
+  async (_name, engine) => {
+    const suite = suiteOf(0x0078);
+    using dataKey = DataKey.fromBytes(countingBytes(32));
+    const first = await engine.messageKey(dataKey, suite, messageIdOf(suite));
+    const tag = await first.sealHeader(new Uint8Array(12), new Uint8Array(3));
+    first.wipe();
+    const second = await engine.messageKey(dataKey, suite, messageIdOf(suite));
+    expect(await second.openHeader(new Uint8Array(12), new Uint8Array(3), tag)).toBe(true);
+  },
+);
 
-test.each(engines)("%s: opens a non-framed body, and zeroes the output where its tag is wrong", async (_name, engine) => {
-  const suite = suiteOf(0x0178);
-  const messageId = messageIdOf(suite);
-  const { key } = forgeKeys(suite, countingBytes(suite.dataKeyBytes), messageId);
-  const plaintext = countingBytes(100);
-  const { nonce, sealed } = forgeFrame(key, messageId, "single", 1, plaintext);
-  const messageKey = await messageKeyOf(engine, suite);
-  const dst = new Uint8Array(100);
-  const body = { messageId, nonce, ciphertext: sealed.subarray(0, 100), tag: sealed.subarray(100), dst };
-  expect(await messageKey.openBody(body)).toBe(true);
-  expectBytes(dst, plaintext);
-  expect(await messageKey.openBody({ ...body, tag: flipBit(body.tag, 3) })).toBe(false);
-  expectBytes(dst, new Uint8Array(100));
-});
+test.each(engines)(
+  "%s: opens a non-framed body, and zeroes the output where its tag is wrong",
+  async (_name, engine) => {
+    const suite = suiteOf(0x0178);
+    const messageId = messageIdOf(suite);
+    const { key } = forgeKeys(suite, countingBytes(suite.dataKeyBytes), messageId);
+    const plaintext = countingBytes(100);
+    const { nonce, sealed } = forgeFrame(key, messageId, "single", 1, plaintext);
+    const messageKey = await messageKeyOf(engine, suite);
+    const dst = new Uint8Array(100);
+    const body = { messageId, nonce, ciphertext: sealed.subarray(0, 100), tag: sealed.subarray(100), dst };
+    expect(await messageKey.openBody(body)).toBe(true);
+    expectBytes(dst, plaintext);
+    expect(await messageKey.openBody({ ...body, tag: flipBit(body.tag, 3) })).toBe(false);
+    expectBytes(dst, new Uint8Array(100));
+  },
+);
