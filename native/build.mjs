@@ -46,7 +46,12 @@ function build(...made) {
   if (missing !== undefined) return goOn(`this machine has no ${missing}`);
   console.error("keyladder: compiling the native engine, which takes about a minute");
   const begun = new Date();
-  const options = { cwd: root, encoding: "utf8", maxBuffer: 2 ** 26, env: { JOBS: "max", ...localHeaders(), ...process.env } };
+  const options = {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 2 ** 26,
+    env: { JOBS: "max", ...localHeaders(), ...process.env },
+  };
   const { status, stdout, stderr } = spawnSync(process.execPath, made[0].command, options);
   if (status !== 0) {
     process.stderr.write(`${stdout ?? ""}${stderr ?? ""}`.split("\n").slice(-40).join("\n"));
