@@ -41,6 +41,12 @@
 
 #define KL_INLINE inline __attribute__((always_inline))
 
+// From here on `value`, a vector, is what was loaded: the compiler may not load it from memory a second time. Where other
+// threads write there, the hash and the cipher would see different bytes, and a tag would cover what nobody enciphered.
+#if !defined(KL_ONCE)
+#define KL_ONCE(value) __asm__("" : "+v"(value))
+#endif
+
 // A verdict over secrets that code may branch on from here. The constant-time test, which marks secrets, has its own.
 #if !defined(KL_DECLASSIFY)
 #define KL_DECLASSIFY(verdict) (verdict)

@@ -174,7 +174,8 @@ struct Avx512 {
     groupStream<G>(key, j0, sealed, masks);
     KL_UNROLL for (int i = 0; i < 8; i++) {
       const __mmask64 keep = maskOf(bytes[i]);
-      const V text = _mm512_maskz_loadu_epi8(keep, batch->src + batch->srcOffsets[first + i]);
+      V text = _mm512_maskz_loadu_epi8(keep, batch->src + batch->srcOffsets[first + i]);
+      KL_ONCE(text);
       sealed[i] = _mm512_maskz_mov_epi8(keep, exclusiveOr(text, sealed[i]));
     }
     __m128i tags[8];
@@ -209,7 +210,7 @@ struct Avx512 {
       const __mmask16 other = _mm_mask_cmpneq_epi8_mask(prefixMask, block::load(src), prefix);
       foreign |= static_cast<uint32_t>(other != 0) << i;
       j0[i] = G::T::counterOf(src + batch->prefixBytes);
-      sealed[i] = loadPartial(src + batch->prefixBytes + kNonceBytes, bytes[i]);
+      sealed[i] = G::T::loadPartialOnce(src + batch->prefixBytes + kNonceBytes, bytes[i]);
       found[i] = block::load(src + batch->prefixBytes + kNonceBytes + bytes[i]);
     }
     groupStream<G>(key, j0, text, masks);

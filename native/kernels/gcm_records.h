@@ -48,7 +48,7 @@ struct Records {
     const uint8_t* powers = T::powersFrom(key, blocks);
     for (size_t at = 0; at < record.aadBytes; at += sizeof(V)) {
       const size_t left = record.aadBytes - at;
-      const V data = I::loadPartial(record.aad + at, left < sizeof(V) ? left : sizeof(V));
+      const V data = T::loadPartialOnce(record.aad + at, left < sizeof(V) ? left : sizeof(V));
       T::multiply(sum, I::reverse(data), powers + at);
     }
   }
@@ -70,7 +70,7 @@ struct Records {
       if (record.aadBytes > 0 && !far) multiplyAad(key, record, &sum);
       KL_UNROLL for (int i = 0; i < N; i++) {
         const uint8_t* src = record.src + i * sizeof(V);
-        const V data = i < N - 1 ? I::load(src) : I::loadPartial(src, tail);
+        const V data = i < N - 1 ? T::loadOnce(src) : T::loadPartialOnce(src, tail);
         V& out = text[r * N + i];
         out = I::exclusiveOr(data, state[r * N + i]);
         V sealed = data;

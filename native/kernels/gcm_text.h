@@ -57,6 +57,18 @@ struct Text {
     return block::reduce(_mm_clmulepi64_si128(a, b, 0x00), mid, _mm_clmulepi64_si128(a, b, 0x11));
   }
 
+  // What a caller may share with other threads.
+  static KL_INLINE V loadOnce(const uint8_t* p) {
+    V v = I::load(p);
+    KL_ONCE(v);
+    return v;
+  }
+  static KL_INLINE V loadPartialOnce(const uint8_t* p, size_t bytes) {
+    V v = I::loadPartial(p, bytes);
+    KL_ONCE(v);
+    return v;
+  }
+
   // Plaintext that a tag covers, out of scratch. Not by the C library, which may use registers that only a wider kernel
   // can clear.
   static KL_INLINE void copy(uint8_t* dst, const uint8_t* src, size_t bytes) {
@@ -164,7 +176,7 @@ struct Text {
       Product sum = none();
       for (size_t at = 0; at < now; at += sizeof(V)) {
         const size_t left = now - at;
-        V x = I::reverse(left >= sizeof(V) ? I::load(data + at) : I::loadPartial(data + at, left));
+        V x = I::reverse(left >= sizeof(V) ? loadOnce(data + at) : loadPartialOnce(data + at, left));
         if (at == 0) x = I::exclusiveOr(x, I::fromBlock(y));
         multiply(&sum, x, powers + at);
       }
@@ -191,7 +203,9 @@ struct Text {
   static KL_INLINE __m128i counterOf(const uint8_t* nonce) {
     int32_t words[3];
     __builtin_memcpy(words, nonce, sizeof words);
-    return _mm_set_epi32(0x01000000, words[2], words[1], words[0]);
+    __m128i counter = _mm_set_epi32(0x01000000, words[2], words[1], words[0]);
+    KL_ONCE(counter);  // the mask of the tag and the key stream are of one nonce
+    return counter;
   }
 
   // --- a whole text
@@ -205,8 +219,8 @@ struct Text {
     V state[N];
     V data[N];
     counters<N>(counter, state);
-    KL_UNROLL for (int i = 0; i < N - 1; i++) data[i] = I::load(src + i * sizeof(V));
-    data[N - 1] = I::loadPartial(src + (N - 1) * sizeof(V), tail);
+    KL_UNROLL for (int i = 0; i < N - 1; i++) data[i] = loadOnce(src + i * sizeof(V));
+    data[N - 1] = loadPartialOnce(src + (N - 1) * sizeof(V), tail);
     const uint8_t* powers = powersFrom(key, blocks + 1);
     Product sum = none();
     if (kSeal) {
@@ -265,7 +279,7 @@ struct Text {
       counters<kInFlight>(&counter, state);
       encipher<kInFlight, 0>(key, state, pending, powers, nullptr);
       KL_UNROLL for (int i = 0; i < kInFlight; i++) {
-        const V sealed = I::exclusiveOr(state[i], I::load(src + i * sizeof(V)));
+        const V sealed = I::exclusiveOr(state[i], loadOnce(src + i * sizeof(V)));
         I::store(dst + i * sizeof(V), sealed);
         pending[i] = I::reverse(sealed);
       }
@@ -285,7 +299,7 @@ struct Text {
       V data[kInFlight];
       if (!kSeal) {
         KL_UNROLL for (int i = 0; i < kInFlight; i++) {
-          data[i] = I::load(src + i * sizeof(V));
+          data[i] = loadOnce(src + i * sizeof(V));
           pending[i] = I::reverse(data[i]);
         }
         pending[0] = I::exclusiveOr(pending[0], I::fromBlock(y));
@@ -294,7 +308,7 @@ struct Text {
       encipher<kInFlight, kInFlight>(key, state, pending, powers, &sum);
       y = reduce(sum);
       KL_UNROLL for (int i = 0; i < kInFlight; i++) {
-        if (kSeal) data[i] = I::load(src + i * sizeof(V));
+        if (kSeal) data[i] = loadOnce(src + i * sizeof(V));
         data[i] = I::exclusiveOr(data[i], state[i]);
         I::store(dst + i * sizeof(V), data[i]);
         if (kSeal) pending[i] = I::reverse(data[i]);

@@ -156,6 +156,10 @@ KL_APART uint64_t lowBits(uint64_t v, unsigned count) { return count >= 64 ? v :
 
 #pragma GCC pop_options
 
+// A value of two or four lanes is in memory.
+#undef KL_ONCE
+#define KL_ONCE(value) __asm__("" : "+m"(value))
+
 #define __m256i keyladder::emulated::Wide<2>
 #define __m512i keyladder::emulated::Wide<4>
 
