@@ -22,7 +22,7 @@ template <class I, size_t kBytes>
 KL_NOINLINE KL_NO_CANARY void wipeStack() {
   alignas(16) uint8_t stack[kBytes];
   typename I::V zero = I::zero();
-  __asm__ volatile("" : "+x"(zero));  // known to be zero, the stores would become one slow `rep stos`
+  KL_ONCE(zero);  // known to be zero, the stores would become one slow `rep stos`
   KL_UNROLL for (size_t at = 0; at < kBytes; at += sizeof(typename I::V)) I::store(stack + at, zero);
   __asm__ volatile("" : : "r"(stack) : "memory");
 }

@@ -42,7 +42,7 @@ class Meanwhile {
 
 // Runs a call for a while. Returns how many of them answered true.
 size_t repeat(const std::function<bool()>& call, size_t* calls) {
-  static const long long ms = effort(120) > 100 ? 120 : 40;
+  static const long long ms = effort(200) > 100 ? 200 : 40;
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
   size_t yes = 0;
   for (*calls = 0; std::chrono::steady_clock::now() < end; ++*calls) yes += call();
