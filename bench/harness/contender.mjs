@@ -34,5 +34,5 @@ export async function start(name) {
       child.send(request);
     });
   const { version, engine } = await ask({ verb: "about" });
-  return { name, version, engine, ask, stop: () => child.kill() };
+  return { name, version, engine, ask, stop: () => child.disconnect() };
 }

@@ -124,3 +124,6 @@ process.on("message", async (/** @type {any} */ request) => {
     process.send?.({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 });
+
+// An exit of its own, not a signal: temporary folders go with it.
+process.once("disconnect", () => process.exit());
