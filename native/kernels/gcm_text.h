@@ -279,7 +279,8 @@ struct Text {
       counters<kInFlight>(&counter, state);
       encipher<kInFlight, 0>(key, state, pending, powers, nullptr);
       KL_UNROLL for (int i = 0; i < kInFlight; i++) {
-        const V sealed = I::exclusiveOr(state[i], loadOnce(src + i * sizeof(V)));
+        V sealed = I::exclusiveOr(state[i], I::load(src + i * sizeof(V)));
+        KL_ONCE(sealed);
         I::store(dst + i * sizeof(V), sealed);
         pending[i] = I::reverse(sealed);
       }
@@ -308,8 +309,9 @@ struct Text {
       encipher<kInFlight, kInFlight>(key, state, pending, powers, &sum);
       y = reduce(sum);
       KL_UNROLL for (int i = 0; i < kInFlight; i++) {
-        if (kSeal) data[i] = loadOnce(src + i * sizeof(V));
+        if (kSeal) data[i] = I::load(src + i * sizeof(V));
         data[i] = I::exclusiveOr(data[i], state[i]);
+        if (kSeal) KL_ONCE(data[i]);
         I::store(dst + i * sizeof(V), data[i]);
         if (kSeal) pending[i] = I::reverse(data[i]);
       }
