@@ -181,7 +181,7 @@ describe("sealing", () => {
     expect(await isWiped(spy.keys[0])).toBe(true);
     expect(useDataKey(dataKey, (bytes) => bytes.some((byte) => byte !== 0))).toBe(true);
     dataKey[Symbol.dispose]();
-    await expectCode("ERR_CLOSED", () => useDataKey(dataKey, copyOf));
+    await expectCode(() => useDataKey(dataKey, copyOf), "ERR_CLOSED");
     const { addon } = loadAddon();
     if (addon === undefined || handle === undefined) return; // the bytes were this thread's own, and are wiped with it
     expect(addon.keyExport(handle, new Uint8Array(32))).toBeLessThan(0);
