@@ -2,7 +2,6 @@
 #include <thread>
 
 #include "functions.h"
-#include "huge_pages.h"
 #include "jobs.h"
 #include "pause.h"
 
@@ -67,7 +66,6 @@ int64_t sealFrames(Arguments& a) {
   if (overlap(f.dst, f.src) || overlap(f.dst, f.messageId)) return kOverlap;
   Pinned key;
   if (const Error error = key.pin(KeyKind::kSealing, f.handle)) return error;
-  adviseHugePages(f.dst.data, f.dst.bytes);
   if (f.inPieces()) {
     bool done;
     return FrameJob(key.sealing(), f.batch, false, f.dst.shared, f.pieceBytes).run(a.environment().plaintext, done);
@@ -81,7 +79,6 @@ int64_t openFrames(Arguments& a) {
   if (const Error error = readFrames(a, f)) return error;
   if (f.src.bytes < f.wireBytes) return kOutside;
   if (f.dst.bytes < f.plaintextBytes) return kTooSmall;
-  adviseHugePages(f.dst.data, f.dst.bytes);
   f.dst.bytes = f.plaintextBytes;
   if (overlap(f.dst, f.messageId)) return kOverlap;
   if (f.dst.data > f.src.data && overlap(f.dst, f.src)) return kOverlap;

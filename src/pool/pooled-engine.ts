@@ -126,7 +126,7 @@ function* slicesOf(batch: FrameBatch, sealing: boolean): Generator<FrameBatch, v
       ...counts,
       firstSequence: batch.firstSequence + first,
       src: src.subarray(srcAt, srcEnd),
-      dst: dst.subarray(dstAt), // and what is behind it: the addon asks the system for all of it in large pages
+      dst: dst.subarray(dstAt),
     };
     if (last) return;
     srcAt = srcEnd;
